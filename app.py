@@ -1,0 +1,47 @@
+"""Serve λ-ECLIPSE Studio: on a laptop (`python app.py`) or as a Hugging Face Space."""
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+try:  # Spaces that lend a GPU per call need this before anything imports torch.
+    import spaces
+except ImportError:
+    spaces = None
+
+from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.page import build, launch
+
+
+def options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stack", choices=["auto", "pocket", "kandinsky"], default="auto")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--host", help="address to listen on; default: this machine only")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--share", action="store_true", help="make a public link (off by default)")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Start loading the stack, and serve the page meanwhile."""
+    chosen = options()
+
+    def open_studio(progress: Callable[[str], None]) -> Any:
+        from lambda_eclipse.pipeline import Studio
+
+        return Studio.open(chosen.stack, chosen.device, progress=progress)
+
+    lends_gpu = bool(spaces and os.environ.get("SPACES_ZERO_GPU"))
+    engine = Engine(open_studio, wrap=spaces.GPU if lends_gpu else lambda function: function)
+    if lends_gpu:
+        engine.load()  # there the models have to be in place before the page is served
+    else:
+        engine.start()
+    launch(build(engine), chosen.host, chosen.port, chosen.share)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Edge maps: the optional spatial control of the prior (Sec. 3.2 and 4, "Canny edge")."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from lambda_eclipse.images import flatten
+
+
+def edge_map(
+    image: Image.Image, low: float = 100, high: float = 200, *, size_px: int
+) -> Image.Image:
+    """Canny edges of a picture: RGB, size_px × size_px, white lines on black.
+
+    The picture is cropped to its central square first, as the encoder would do, so that the
+    map is exactly what is encoded. `low` and `high` are the hysteresis thresholds on the
+    gradient of 8-bit grey levels, 0 <= low <= high <= 1000.
+    Raises ValueError for thresholds out of order or range.
+    """
+    if not 0 <= low <= high <= 1000:
+        raise ValueError(
+            f"Canny thresholds {low} and {high}: the low one must be at least 0 and not above "
+            "the high one, which may be 1000 at most."
+        )
+    square = ImageOps.fit(flatten(image), (size_px, size_px), Image.Resampling.LANCZOS)
+    edges = cv2.Canny(np.asarray(square.convert("L")), low, high)
+    return Image.fromarray(edges).convert("RGB")

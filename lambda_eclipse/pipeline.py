@@ -1,0 +1,309 @@
+"""Request → pictures. The only place where the parts are put together (Fig. 2).
+
+Page, command line and Python call the same few methods:
+
+    studio = Studio.open("pocket")
+    [picture] = studio.generate(Request("a cat on the beach", (Subject("cat", "my_cat.jpg"),)))
+
+Letters: N pictures, D embedding width. Everything random comes from a request's seed.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lambda_eclipse import interpolate, stacks
+from lambda_eclipse.canny import edge_map
+from lambda_eclipse.images import PictureSource, flatten, open_picture
+from lambda_eclipse.interleave import swap
+from lambda_eclipse.masking import Prepared, prepare_subject
+from lambda_eclipse.paper import MAX_SUBJECTS
+from lambda_eclipse.prior import draw_noise
+
+if TYPE_CHECKING:
+    from lambda_eclipse.decoder import OnStep
+
+SEEDS = 2**31  # seeds are 0..SEEDS − 1: larger ones get lost in browsers and some file formats
+MAX_COUNT = 16
+MAX_STEPS = 250
+MAX_GUIDANCE = 20.0
+GRID_SIDES = (2, 9)
+
+
+class RequestError(ValueError):
+    """A request that makes no sense; the message names the value and says what to do."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A noun of the prompt and what it looks like.
+
+    picture: anything `images.open_picture` takes; cut out by itself, or by a painted `mask`.
+    strength: how far the noun's states move to the picture's embedding, in [0, 2]; 1 swaps them.
+    embedding: (D,) or (1, D), in place of a picture: that of a subject prepared before.
+    """
+
+    noun: str
+    picture: PictureSource | None = None
+    mask: Image.Image | None = None
+    strength: float = 1.0
+    embedding: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to paint; equal requests give equal pictures, bit for bit on one machine.
+
+    Up to four subjects; without any it is plain text to image. canny: a picture whose edges
+    guide the composition, with its thresholds. count: 1..16. Picture i has the seed `seed` + i.
+    steps: 1..250, guidance: 0..20; None takes the stack's defaults.
+    """
+
+    prompt: str
+    subjects: tuple[Subject, ...] = ()
+    canny: PictureSource | None = None
+    seed: int = 0
+    count: int = 1
+    steps: int | None = None
+    guidance: float | None = None
+    canny_low: float = 100
+    canny_high: float = 200
+
+    def check(self) -> None:
+        """Raise RequestError for what can be seen to be wrong without any model."""
+        if not isinstance(self.prompt, str) or (not self.prompt.strip() and not self.subjects):
+            raise RequestError("The prompt is empty: describe the picture.")
+        if len(self.subjects) > MAX_SUBJECTS:
+            raise RequestError(f"{len(self.subjects)} subjects: use {MAX_SUBJECTS} at most.")
+        for number, subject in enumerate(self.subjects, 1):
+            if not subject.noun.strip():
+                raise RequestError(f"Subject {number} has no noun: name a word of the prompt.")
+            if subject.picture is None and subject.embedding is None:
+                raise RequestError(f'The subject "{subject.noun}" has no picture: add one.')
+            _in_range(f'strength of "{subject.noun}"', subject.strength, 0, 2)
+        _whole("seed", self.seed, 0, SEEDS - 1)
+        _whole("number of pictures", self.count, 1, MAX_COUNT)
+        _check_sampling(self.steps, self.guidance)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture, RGB; its seed; its share of the time; its embedding (D,), on the CPU."""
+
+    image: Image.Image
+    seed: int
+    seconds: float
+    embedding: Tensor
+
+
+class Studio:
+    """The loaded models of one stack and what can be done with them."""
+
+    def __init__(self, models: stacks.Models) -> None:
+        self.models = models
+
+    @classmethod
+    def open(
+        cls,
+        stack: str = "auto",
+        device: str = "auto",
+        progress: Callable[[str], None] | None = None,
+    ) -> Studio:
+        """Load a stack; errors as in `stacks.choose` and `stacks.load`."""
+        return cls(stacks.load(*stacks.choose(stack, device), progress))
+
+    def prepare(self, subject: Subject) -> Prepared:
+        """What the model will see of a subject: cut out, centred on white (Sec. 3.2)."""
+        if subject.picture is None:
+            raise RequestError(f'The subject "{subject.noun}" has no picture: add one.')
+        image = open_picture(subject.picture, f'picture of "{subject.noun}"')
+        return prepare_subject(image, subject.mask, self.models.clip.image_size)
+
+    @torch.no_grad()
+    def subject_embedding(self, subject: Subject) -> Tensor:
+        """(D,) embedding of a subject, on the CPU; the given one if it has one."""
+        dim = self.models.clip.embed_dim
+        if subject.embedding is not None:
+            embedding = torch.as_tensor(subject.embedding).detach().float().cpu().reshape(-1)
+            if len(embedding) != dim or not embedding.isfinite().all():
+                raise RequestError(
+                    f'The embedding of "{subject.noun}" is not one of this stack: it must be '
+                    f"{dim} finite numbers. Add the picture again."
+                )
+            return embedding
+        picture = self.prepare(subject).picture
+        with self.models.encoders() as (clip, _):
+            return clip.image([flatten(picture)])[0].float().cpu()
+
+    @torch.no_grad()
+    def embed(self, request: Request, prior_seed: int | None = None) -> Tensor:
+        """(count, D) image embeddings from the prior, float32, on the CPU (Sec. 3, f_θ).
+
+        Picture i has noise of its own, from `seed` + i; with `prior_seed` all have the same, from
+        that seed. Raises RequestError, SubjectError and PictureError.
+        """
+        request.check()
+        clip = self.models.clip
+        spans = clip.tokenizer.assign(request.prompt, [s.noun for s in request.subjects])
+        edges = self._edges(request)
+        subjects = [self.subject_embedding(subject) for subject in request.subjects]
+        with self.models.encoders() as (clip, prior):
+            text = clip.text([request.prompt])  # states (1, L, D), pooled (1, D), mask (1, L)
+            kept = torch.stack(subjects) if subjects else torch.empty(0, clip.embed_dim)  # (K, D)
+            strengths = [[subject.strength for subject in request.subjects]]
+            states = swap(text.states, [spans], [kept], strengths)  # (1, L, D)
+            control = clip.image([edges]) if edges else clip.null_image()  # (1, D)
+            dtype = next(prior.parameters()).dtype
+            given = [part.to(dtype) for part in (text.pooled, states)]
+            embeddings = []
+            # One by one: an embedding must not depend on how many are asked for at once.
+            for seed in self._seeds(request):
+                generator = torch.Generator().manual_seed(seed if prior_seed is None else prior_seed)
+                noise = draw_noise((1, clip.embed_dim), generator, self.models.device, dtype)
+                embeddings.append(prior(noise, *given, text.mask, control.to(dtype)))  # (1, D)
+            return torch.cat(embeddings).float().cpu()
+
+    def generate(self, request: Request, on_step: OnStep | None = None) -> list[Picture]:
+        """Paint a request; picture i uses `seed` + i for the prior's and the decoder's noise.
+
+        `on_step` is called after each denoising step with a `decoder.StepInfo`; when it returns
+        False, `decoder.Cancelled` is raised. Errors as in `embed`.
+        """
+        began = time.perf_counter()
+        embeddings = self.embed(request)
+        return self._paint(
+            embeddings, self._seeds(request), request.steps, request.guidance, on_step, began
+        )
+
+    def square(
+        self, prompt: str, a: Sequence[Subject], b: Sequence[Subject], seed: int = 0
+    ) -> Tensor:
+        """(4, D) corners of the square between two pairs of subjects (Fig. 7).
+
+        In the order top left (a0, b0), top right (a1, b0), bottom left (a0, b1), bottom right
+        (a1, b1): `a` changes to the right and `b` downwards. One prior noise for all, or the
+        corners would differ by more than their subjects. Errors as in `embed`.
+        """
+        if len(a) != 2 or len(b) != 2:
+            raise RequestError(f"A square is between 2 and 2 subjects, not {len(a)} and {len(b)}.")
+        for subjects in ((a[0], b[0]), (a[1], b[1])):
+            request = Request(prompt, subjects, seed=seed)
+            request.check()
+            self.models.clip.tokenizer.assign(prompt, [subject.noun for subject in subjects])
+        a, b = (
+            [replace(subject, embedding=self.subject_embedding(subject)) for subject in pair]
+            for pair in (a, b)
+        )
+        corners = [(a[0], b[0]), (a[1], b[0]), (a[0], b[1]), (a[1], b[1])]
+        return torch.cat([self.embed(Request(prompt, pair, seed=seed)) for pair in corners])
+
+    def at(
+        self,
+        corners: Tensor,
+        x: float,
+        y: float,
+        mode: interpolate.Mode = "slerp",
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> Picture:
+        """The picture at (x, y) of a square, both in [0, 1]: x to the right, y downwards.
+
+        All points of a square have the same starting noise, from `seed`.
+        """
+        began = time.perf_counter()
+        _whole("seed", seed, 0, SEEDS - 1)
+        _check_sampling(steps, guidance)
+        _in_range("x", x, 0, 1)
+        _in_range("y", y, 0, 1)
+        embedding = interpolate.bilinear(corners, x, y, mode)[None]  # (1, D)
+        [picture] = self._paint(embedding, [seed], steps, guidance, on_step, began)
+        return picture
+
+    def grid(
+        self,
+        corners: Tensor,
+        n: int = 5,
+        mode: interpolate.Mode = "slerp",
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: OnStep | None = None,
+    ) -> list[list[Picture]]:
+        """n × n pictures over a square, by rows from the top (Fig. 7); n in 2..9."""
+        began = time.perf_counter()
+        _whole("size of the grid", n, *GRID_SIDES)
+        _whole("seed", seed, 0, SEEDS - 1)
+        _check_sampling(steps, guidance)
+        embeddings = interpolate.grid(corners, n, mode).flatten(0, 1)  # (n·n, D)
+        pictures = self._paint(embeddings, [seed] * n * n, steps, guidance, on_step, began)
+        return [pictures[row * n : (row + 1) * n] for row in range(n)]
+
+    def _edges(self, request: Request) -> Image.Image | None:
+        if request.canny is None:
+            return None
+        size_px = self.models.decoder.native_size_px
+        image = open_picture(request.canny, "edge picture")
+        return edge_map(image, request.canny_low, request.canny_high, size_px=size_px)
+
+    def _paint(
+        self,
+        embeddings: Tensor,
+        seeds: Sequence[int],
+        steps: int | None,
+        guidance: float | None,
+        on_step: OnStep | None,
+        began: float,
+    ) -> list[Picture]:
+        """One picture for each of the (N, D) embeddings; seconds count from `began`."""
+        stack = self.models.stack
+        with torch.no_grad():
+            negative = self.models.clip.null_image()  # (1, D), computed once when loading
+        images = self.models.decoder.paint(
+            embeddings,
+            negative,
+            seeds=seeds,
+            steps=stack.steps if steps is None else steps,
+            guidance=stack.guidance if guidance is None else guidance,
+            batch_size=stack.batch_size,
+            on_step=on_step,
+        )
+        seconds = (time.perf_counter() - began) / len(images)
+        found = zip(images, seeds, embeddings, strict=True)
+        return [Picture(image, seed, seconds, embedding) for image, seed, embedding in found]
+
+    @staticmethod
+    def _seeds(request: Request) -> list[int]:
+        return [(request.seed + i) % SEEDS for i in range(request.count)]
+
+
+def random_seed() -> int:
+    """A fresh seed."""
+    return secrets.randbelow(SEEDS)
+
+
+def _check_sampling(steps: int | None, guidance: float | None) -> None:
+    if steps is not None:
+        _whole("number of steps", steps, 1, MAX_STEPS)
+    if guidance is not None:
+        _in_range("guidance", guidance, 0, MAX_GUIDANCE)
+
+
+def _whole(what: str, value: int, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise RequestError(f"The {what} is {value!r}: it must be a whole number.")
+    _in_range(what, value, low, high)
+
+
+def _in_range(what: str, value: float, low: float, high: float) -> None:
+    if not isinstance(value, int | float) or not low <= value <= high:
+        raise RequestError(f"The {what} is {value}: it must be between {low:g} and {high:g}.")

@@ -1,0 +1,79 @@
+"""The pocket stack's image tower: a frozen ImageNet trunk under a small transformer over its grid.
+
+Global pooling of a convolutional network throws the layout away, and a decoder cannot repaint what
+its condition has lost. This tower keeps a 4 × 4 grid: features of EfficientNet-Lite0 at strides 8,
+16 and 32, folded to the coarsest, are tokens of a transformer and leave through one linear layer
+that sees every position. The trunk's ImageNet class probabilities enter as one more token: they are
+what puts a photograph next to drawings of the same thing. Importing this module registers
+`pocket_grid_tower` with timm, so that an OpenCLIP model configuration can name it.
+"""
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.models import register_model
+from torch import Tensor, nn
+
+GRID = 4  # tokens per side at 128 px
+TAPS = ((2, 40, 4), (4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
+CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 1408
+CLASSES = 1000
+
+
+class GridTower(nn.Module):
+    """Pictures (B, 3, 128, 128), normalised → embeddings (B, D), each of mean 0 and variance 1."""
+
+    def __init__(self, num_classes: int = 384, width: int = 256, layers: int = 3, heads: int = 4):
+        super().__init__()
+        self.num_features = num_classes
+        self.trunk = timm.create_model("tf_efficientnet_lite0")
+        self.norms = nn.ModuleList(nn.LayerNorm(c * fold * fold) for _, c, fold in TAPS)
+        self.token_in = nn.Linear(CHANNELS, width)
+        self.class_in = nn.Linear(CLASSES, width)
+        self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
+        self.positions = nn.Parameter(torch.randn(GRID * GRID + 1, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 4 * width, 0.0, F.gelu, batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(width)
+        self.token_out = nn.Linear(width, 64)
+        self.head = nn.Linear(GRID * GRID * 64 + width, num_classes)
+
+    def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """What the frozen trunk gives: grid (B, 16, 1408) and class logits (B, 1000)."""
+        trunk = self.trunk
+        x = trunk.bn1(trunk.conv_stem(pictures))
+        grids = []
+        for stage, block in enumerate(trunk.blocks):
+            x = block(x)
+            for tap, _, fold in TAPS:
+                if stage == tap:
+                    grids.append(F.pixel_unshuffle(x, fold).flatten(2).transpose(1, 2))
+        return torch.cat(grids, -1), trunk.forward_head(trunk.bn2(trunk.conv_head(x)))
+
+    def embed(self, grid: Tensor, logits: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Trunk features → embedding (B, D). `hidden` (B,) bool hides the grid, leaving the classes
+        (training only: it teaches the class token alone to say what a photograph shows)."""
+        groups = grid.split([c * fold * fold for _, c, fold in TAPS], -1)
+        normed = [norm(group) for norm, group in zip(self.norms, groups, strict=True)]
+        tokens = self.token_in(torch.cat(normed, -1))  # (B, 16, W)
+        if hidden is not None:
+            tokens = torch.where(hidden[:, None, None], self.mask_token, tokens)
+        named = self.class_in(logits.softmax(-1).sqrt())[:, None]  # (B, 1, W)
+        x = self.blocks(torch.cat([named, tokens], 1) + self.positions)  # (B, 17, W)
+        x = self.norm(x)
+        flat = torch.cat([x[:, 0], self.token_out(x[:, 1:]).flatten(1)], 1)  # (B, W + 1024)
+        embedding = self.head(flat)
+        return F.layer_norm(embedding, embedding.shape[-1:])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.embed(*self.features(pictures))
+
+
+@register_model
+def pocket_grid_tower(pretrained: bool = False, **options: object) -> GridTower:
+    """Builds the tower for timm; its weights come with the OpenCLIP state dict."""
+    if pretrained:
+        raise ValueError("pocket_grid_tower has no weights of its own: load the CLIP's state dict")
+    return GridTower(num_classes=int(options.get("num_classes", 384)))

@@ -1,0 +1,60 @@
+"""Example cards: small pictures and a sentence that run at a click."""
+
+import base64
+import html
+import io
+from itertools import groupby
+
+import gradio as gr
+from PIL import Image
+
+from lambda_eclipse.ui.examples import Example
+
+THUMB_PX = 72
+
+# One listener on the component: the cards below may be drawn anew, the element stays.
+SCRIPT = """
+element.addEventListener('click', (event) => {
+  const card = event.target.closest('button[data-index]');
+  if (card) trigger('click', {index: Number(card.dataset.index)});
+});
+"""
+
+
+def thumbnail(path: str) -> str:
+    """A small picture as a data URI, so that the page needs no further file."""
+    with Image.open(path) as picture:
+        small = picture.convert("RGBA")
+        small.thumbnail((THUMB_PX, THUMB_PX))
+        out = io.BytesIO()
+        small.save(out, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def _card(index: int, example: Example) -> str:
+    pictures = "".join(
+        f'<img src="{thumbnail(str(path))}" alt="" width="40" height="40">'
+        for path in example.files()
+    )
+    prompt = html.escape(example.prompt)
+    return (
+        f'<button type="button" class="le-card" data-index="{index}">'
+        f'<span class="le-thumbs">{pictures}</span><span>{prompt}</span></button>'
+    )
+
+
+def example_cards(examples: list[Example], elem_id: str) -> gr.HTML:
+    """Cards of `examples` by group; the click event carries `index` into the same list."""
+    groups = []
+    for name, members in groupby(enumerate(examples), key=lambda pair: pair[1].group):
+        cards = "".join(_card(index, example) for index, example in members)
+        groups.append(
+            f'<div class="le-group"><h3>{html.escape(name)}</h3>'
+            f'<div class="le-cards">{cards}</div></div>'
+        )
+    return gr.HTML(
+        html_template=f'<div class="le-examples">{"".join(groups)}</div>',
+        js_on_load=SCRIPT,
+        apply_default_css=False,
+        elem_id=elem_id,
+    )

@@ -1,0 +1,142 @@
+"""The square to drag: a Gradio component whose value is a point {"x": …, "y": …} in [0, 1]²."""
+
+from typing import Any
+
+import gradio as gr
+
+# The template never changes, so that Gradio has nothing to render again while a finger is down.
+# Where the handle is comes from two CSS variables; texts go in as textContent.
+TEMPLATE = """
+<div class="le-square">
+  <span class="le-corner le-tl"></span><span class="le-corner le-tr"></span>
+  <span class="le-corner le-bl"></span><span class="le-corner le-br"></span>
+  <div class="le-cross-x"></div><div class="le-cross-y"></div>
+  <div class="le-handle" role="slider" tabindex="0" aria-label="Point in the square"
+       aria-valuemin="0" aria-valuemax="100"></div>
+</div>
+"""
+
+SCRIPT = """
+const clamp = (v) => Math.min(1, Math.max(0, v));
+const part = (name) => element.querySelector('.le-' + name);
+let dragging = null;
+let moved = null;
+
+function show() {
+  const point = props.value || {x: 0.5, y: 0.5};
+  const square = part('square');
+  if (!square) return;
+  square.style.setProperty('--le-x', point.x);
+  square.style.setProperty('--le-y', point.y);
+  square.style.backgroundImage = props.backdrop ? 'url("' + encodeURI(props.backdrop) + '")' : '';
+  const handle = part('handle');
+  const across = Math.round(point.x * 100), down = Math.round(point.y * 100);
+  handle.setAttribute('aria-valuenow', across);
+  handle.setAttribute('aria-valuetext', across + ' percent across, ' + down + ' percent down');
+  ['tl', 'tr', 'bl', 'br'].forEach((name, i) => {
+    part(name).textContent = (props.corners || [])[i] || '';
+  });
+}
+
+function put(x, y) {
+  x = Math.round(clamp(x) * 100) / 100;
+  y = Math.round(clamp(y) * 100) / 100;
+  const old = props.value || {};
+  if (old.x === x && old.y === y) return;
+  props.value = {x: x, y: y};
+  show();
+  trigger('input');
+}
+
+function follow(event) {
+  const box = part('square').getBoundingClientRect();
+  put((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+}
+
+function letGo(event) {
+  if (dragging !== event.pointerId) return;
+  dragging = null;
+  part('square').classList.remove('le-dragging');
+  trigger('release');
+}
+
+element.addEventListener('pointerdown', (event) => {
+  if (event.button !== 0 || !event.target.closest('.le-square')) return;
+  event.preventDefault();
+  dragging = event.pointerId;
+  element.setPointerCapture(event.pointerId);
+  part('square').classList.add('le-dragging');
+  part('handle').focus({preventScroll: true});
+  follow(event);
+});
+element.addEventListener('pointermove', (event) => {
+  if (dragging === event.pointerId) follow(event);
+});
+element.addEventListener('pointerup', letGo);
+element.addEventListener('pointercancel', letGo);
+
+element.addEventListener('keydown', (event) => {
+  const step = event.shiftKey ? 0.01 : 0.05;
+  const moves = {
+    ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
+    Home: [-1, 0], End: [1, 0], PageUp: [0, -1], PageDown: [0, 1],
+  };
+  const move = moves[event.key];
+  if (!move) return;
+  event.preventDefault();
+  const point = props.value || {x: 0.5, y: 0.5};
+  put(point.x + move[0], point.y + move[1]);
+  clearTimeout(moved);
+  moved = setTimeout(() => trigger('release'), 500);
+});
+
+watch(['value', 'corners', 'backdrop'], show);
+show();
+"""
+
+CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
+
+
+class SquarePad(gr.HTML):
+    """A square with a handle for mouse, touch and keyboard.
+
+    Events: `input` while the point moves, `release` when it was let go (for the keyboard: half a
+    second after the last key). `corners` are the four labels from top left to bottom right;
+    `backdrop` is a data URI of a picture to lay under the square, or "".
+    """
+
+    def __init__(self, value: Any = None, **kwargs: Any) -> None:
+        kwargs.setdefault("corners", list(CORNERS))
+        kwargs.setdefault("backdrop", "")
+        super().__init__(
+            value=value or {"x": 0.5, "y": 0.5},
+            html_template=TEMPLATE,
+            js_on_load=SCRIPT,
+            apply_default_css=False,
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> tuple[float, float]:
+        """The point (x, y), clamped to the square; the centre when the payload is no point."""
+        try:
+            x, y = float(payload["x"]), float(payload["y"])
+        except (TypeError, KeyError, ValueError):
+            return 0.5, 0.5
+        return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+
+    def postprocess(self, value: Any) -> dict[str, float]:
+        """Takes (x, y) or {"x": …, "y": …}."""
+        if isinstance(value, dict):
+            value = value["x"], value["y"]
+        x, y = value or (0.5, 0.5)
+        return {"x": float(x), "y": float(y)}
+
+    def api_info(self) -> dict[str, Any]:
+        number = {"type": "number", "minimum": 0, "maximum": 1}
+        return {"type": "object", "properties": {"x": number, "y": number}}
+
+    def example_payload(self) -> dict[str, float]:
+        return {"x": 0.5, "y": 0.5}
+
+    def example_value(self) -> dict[str, float]:
+        return {"x": 0.5, "y": 0.5}

@@ -1,0 +1,223 @@
+"""Weights on disk: where they come from, whether they are whole, and reading them strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+MANIFEST_NAME = "manifest.json"
+
+
+class WeightsError(ValueError):
+    """A file of weights or its configuration is missing or wrong; says which and what to do."""
+
+
+def resolve(
+    source: str | Path,
+    folder: str | Path | None = None,
+    patterns: Sequence[str] | None = None,
+) -> Path:
+    """The local folder that holds a model.
+
+    folder: taken if it exists. Otherwise `source`, if it is an existing folder; otherwise
+    `source` is the name of a hub repository ("owner/name"), downloaded once and cached,
+    limited to the file `patterns` if given. WeightsError when none of this works.
+    """
+    for candidate in (folder, source):
+        if candidate is not None and (path := Path(candidate).expanduser()).is_dir():
+            return path
+    name = str(source)
+    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+        raise WeightsError(
+            f"There is no folder {name}, and it is not the name of a hub repository either: "
+            f'give an existing folder or "owner/name".'
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(patterns) if patterns else None))
+    except Exception as error:  # the client raises a dozen unrelated types, all with one remedy
+        raise WeightsError(
+            f"Could not download {name} ({type(error).__name__}): check the name and the network "
+            f"connection, or give a local folder that holds its files."
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; WeightsError when there is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path} is missing: fetch the whole folder again.") from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} can't be read as JSON ({error}): fetch it again.") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path} holds no JSON object: fetch it again.")
+    return content
+
+
+def read_safetensors(
+    path: Path,
+    expected: Mapping[str, Sequence[int]],
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | Callable[[str], torch.dtype] | None = None,
+) -> dict[str, Tensor]:
+    """Tensors of a safetensors file that holds exactly the `expected` names and shapes.
+
+    dtype: what floating-point tensors become, one for all or by name; None keeps the file's.
+    WeightsError names the file, what is wrong with it, and the remedy.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path} is missing: fetch the whole folder again.")
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            names = set(file.keys())
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in names}
+            _check_layout(path, shapes, {n: tuple(s) for n, s in expected.items()})
+            state = {}
+            for name in sorted(names):
+                tensor = file.get_tensor(name)
+                wanted = dtype(name) if callable(dtype) else dtype
+                if wanted is not None and tensor.is_floating_point():
+                    tensor = tensor.to(wanted)
+                state[name] = tensor
+            return state
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"{path} is damaged or no safetensors file ({error}): fetch it again."
+        ) from error
+
+
+def _check_layout(
+    path: Path, found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]
+) -> None:
+    missing = sorted(expected.keys() - found.keys())
+    unknown = sorted(found.keys() - expected.keys())
+    wrong = sorted(n for n in expected.keys() & found.keys() if expected[n] != found[n])
+    faults = []
+    if missing:
+        faults.append(f"lacks {_few(missing)}")
+    if unknown:
+        faults.append(f"has unknown {_few(unknown)}")
+    if wrong:
+        name = wrong[0]
+        faults.append(
+            f"has {len(wrong)} tensors of another shape, such as {name} "
+            f"{list(found[name])} instead of {list(expected[name])}"
+        )
+    if faults:
+        raise WeightsError(
+            f"{path} does not fit its configuration: it {'; it '.join(faults)}. Use the weights "
+            f"and the configuration file of one and the same model."
+        )
+
+
+def _few(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def load_module(
+    module: nn.Module,
+    path: Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | Callable[[str], torch.dtype] | None = None,
+) -> None:
+    """Give a module, which may be on the meta device, the tensors of a file: all, and no others.
+
+    Tensors are assigned, not copied: the module ends up with their device and type.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    state = read_safetensors(path, expected, device, dtype)
+    module.load_state_dict(state, strict=True, assign=True)
+
+
+def save_fp16(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors, floating-point ones as float16, whole or not at all.
+
+    WeightsError when a value doesn't fit float16.
+    """
+    half: dict[str, Tensor] = {}
+    for name, tensor in state.items():
+        kept = tensor.detach().cpu()
+        if kept.is_floating_point():
+            kept = kept.to(torch.float16)
+            if not torch.isfinite(kept).all():
+                raise WeightsError(f"{name} holds values that float16 can't: not saved to {path}.")
+        # Tensors that share memory can't be saved; a copy of each can.
+        half[name] = kept.contiguous().clone()
+    _write_whole(path, lambda temporary: save_file(half, temporary, {"format": "pt"}))
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write a JSON object, whole or not at all."""
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    _write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write next to the target, then rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        temporary.chmod(0o644)  # mkstemp makes files private
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_manifest(root: Path) -> Path:
+    """Write `manifest.json` with size and SHA-256 of every file below `root`; returns its path."""
+    files = {
+        path.relative_to(root).as_posix(): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
+    }
+    target = root / MANIFEST_NAME
+    write_json({"files": files}, target)
+    return target
+
+
+def verify(manifest: Path | Mapping[str, Any], root: Path) -> None:
+    """Check the files below `root` against a manifest; WeightsError at the first that differs.
+
+    manifest: a manifest file, whose names are relative to its own folder, so that `root` may be
+    a folder deeper down; or its content, whose names are relative to `root`.
+    """
+    if isinstance(manifest, Mapping):
+        content, base = manifest, root
+    else:
+        content, base = read_json(Path(manifest)), Path(manifest).parent
+    below = root.resolve()
+    for name, entry in content["files"].items():
+        path = base / name
+        if not path.resolve().is_relative_to(below):
+            continue
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing: fetch the repository's files again.")
+        size = path.stat().st_size
+        if size != entry["bytes"]:
+            raise WeightsError(
+                f"{path} has {size} bytes instead of {entry['bytes']}: the download was cut off "
+                f"or holds only a pointer to the file; fetch it again."
+            )
+        if _sha256(path) != entry["sha256"]:
+            raise WeightsError(f"{path} does not match its checksum: fetch it again.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

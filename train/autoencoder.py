@@ -1,0 +1,92 @@
+"""Trains the pocket autoencoder (`lambda_eclipse.movq`) on scenes of sticker world.
+
+    python -m train.autoencoder --run RUN --steps 12000 [--export assets/pocket/decoder/movq]
+
+Loss: absolute plus squared error of the redrawn picture, with a little noise on the latents, so
+that the decoder forgives what a diffusion model gets slightly wrong. Held-out metric: PSNR in dB of
+scenes with held-out sprites (and of new scenes with training sprites).
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lambda_eclipse.movq import PocketMOVQ
+from train.loop import Run, generator, train
+from train.stickers.scenes import render, sample_scene, subject_view
+
+NOISE = 0.05  # of latents with mean square 1
+
+
+def pictures(seed: int, first: int, count: int, side: str) -> Tensor:
+    """Scenes first … first + count − 1 of a side; every eighth is a subject's view on white.
+
+    Returns (count, 3, 128, 128) in [−1, 1].
+    """
+    rows = []
+    for index in range(first, first + count):
+        scene = sample_scene(seed, index, side)
+        rows.append(np.asarray(subject_view(scene, 0) if index % 8 == 7 else render(scene)))
+    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def psnr(model: nn.Module, batch: Tensor) -> float:
+    """Mean over pictures of the peak signal-to-noise ratio, dB, of the 8-bit range."""
+    redrawn = model.decode(model.encode(batch))["sample"].clamp(-1, 1)
+    errors = (redrawn - batch).square().mean((1, 2, 3)) / 4  # in [0, 1]
+    return float((-10 * errors.log10()).mean())
+
+
+def build(folder: Path, steps: int, batch: int, rate: float, seed: int) -> Run:
+    """A run of the autoencoder."""
+    torch.manual_seed(seed)
+    model = PocketMOVQ()
+    model.start_from_pca(pictures(seed, 10_000_000, 512, "train"))
+    held = pictures(1, 0, 256, "held")
+    seen = pictures(1, 0, 256, "seen")
+
+    def compute_loss(step: int) -> dict[str, Tensor]:
+        target = pictures(seed, step * batch, batch, "train")
+        latents = model.encode(target)
+        noise = torch.randn(latents.shape, generator=generator(seed, step))
+        error = model.decode(latents + NOISE * noise)["sample"] - target
+        # latents keep their scale: the decoder could otherwise shrink the noise away
+        scale = (latents.square().mean() - 1).square()
+        l1, l2 = error.abs().mean(), error.square().mean()
+        return {"loss": l1 + 2 * l2 + 0.1 * scale, "l1": l1, "l2": l2, "scale": scale}
+
+    def evaluate(weights: nn.Module) -> dict[str, float]:
+        return {"psnr_held": psnr(weights, held), "psnr_seen": psnr(weights, seen)}
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0)
+    return Run(folder, model, optimizer, steps, batch, compute_loss, evaluate,
+               ema_decay=0.998, evaluate_every=max(1, math.ceil(steps / 10)))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Train the pocket autoencoder.")
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    run = build(arguments.run, arguments.steps, arguments.batch, arguments.rate, arguments.seed)
+    model = train(run)
+    if arguments.export:
+        from train.export import save_module
+
+        save_module(model, arguments.export)
+
+
+if __name__ == "__main__":
+    main()

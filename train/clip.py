@@ -1,0 +1,318 @@
+"""Trains the pocket CLIP: picture and caption aligned, the instance kept, photographs included.
+
+    python -m train.clip --shards SHARDS --run RUN --steps 900 [--export assets/pocket/clip]
+
+Contrasting captions and pictures alone throws away what makes a subject *this* one, and no decoder
+can repaint what its condition has lost. So the image embedding also has to tell one drawing of a
+cat from another (two views of one sprite against other sprites), and to redraw the picture through
+a small network. Photographs are never seen: ImageNet's classes, fed as the trunk's class token with
+the grid hidden, are their stand-ins. The trunk is frozen; its features are read from the shards.
+
+Held-out metrics: caption → picture R@1 among 256 scenes of held-out sprites, one view of a held-out
+sprite → its other view R@1, and the share of latent variance that the redrawing explains.
+"""
+
+import argparse
+import gzip
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from open_clip.tokenizer import default_bpe
+from torch import Tensor, nn
+
+from lambda_eclipse.clip import Clip
+from lambda_eclipse.movq import PocketMOVQ
+from lambda_eclipse.tower import GridTower
+from train.features import MEAN, STD, load_trunk
+from train.loop import Run, generator, train
+from train.shards import VIEWS, Row, read_rows
+from train.stickers.scenes import HUES
+from train.stickers.split import load_split
+from train.stickers.sprites import load
+from train.teacher import Lexicon, load_lexicon
+
+EMBED_DIM, TEXT_LAYERS, TEXT_HEADS = 384, 3, 6
+MERGES = 12_000  # of OpenCLIP's 48,894: a token table of 10 MB instead of 38
+INSTANCES, ANCHORS, WORDS = 48, 32, 48  # per step, beside the batch of scenes
+NOUN_TEMPLATES = ("a {}", "{}", "a picture of a {}", "a {} on a white background")
+WEIGHTS = {"caption": 1.0, "noun": 0.5, "instance": 0.5, "redraw": 4.0, "photo": 0.5, "word": 1.0}
+
+
+def write_merges(path: Path) -> None:
+    """OpenCLIP's byte-pair merges, cut to the most frequent `MERGES`."""
+    lines = gzip.open(default_bpe()).read().decode("utf-8").split("\n")[: MERGES + 1]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
+        file.write("\n".join(lines).encode("utf-8"))
+
+
+def configuration() -> dict[str, object]:
+    """The content of open_clip_config.json."""
+    return {
+        "model_cfg": {
+            "embed_dim": EMBED_DIM,
+            "vision_cfg": {
+                "image_size": 128,
+                "timm_model_name": "pocket_grid_tower",
+                "timm_pool": "",
+                "timm_proj": "",
+            },
+            "text_cfg": {
+                "context_length": 77,
+                "vocab_size": 512 + MERGES + 2,
+                "width": EMBED_DIM,
+                "heads": TEXT_HEADS,
+                "layers": TEXT_LAYERS,
+            },
+        },
+        "preprocess_cfg": {
+            "size": 128,
+            "mean": [MEAN] * 3,
+            "std": [STD] * 3,
+            "interpolation": "bicubic",
+            "resize_mode": "shortest",
+        },
+        "tokenizer": {"merges": "merges.txt.gz"},
+    }
+
+
+class ClipWithHeads(nn.Module):
+    """The CLIP and what only its training needs."""
+
+    def __init__(self, clip: Clip, latent_size: int) -> None:
+        super().__init__()
+        self.clip = clip
+        self.redraw = nn.Sequential(
+            nn.Linear(EMBED_DIM, 1024), nn.GELU(), nn.Linear(1024, latent_size)
+        )
+        self.teach = nn.Linear(EMBED_DIM, 384)
+
+    @property
+    def tower(self) -> GridTower:
+        return self.clip.model.visual.trunk
+
+    def train(self, mode: bool = True) -> "ClipWithHeads":
+        super().train(mode)
+        self.tower.trunk.eval()  # frozen, its batch statistics too
+        return self
+
+
+class Shards:
+    """The arrays that training and evaluation read."""
+
+    def __init__(self, folder: Path) -> None:
+        def array(name: str) -> np.ndarray:
+            return np.load(folder / f"{name}.npy", mmap_mode="r")
+
+        self.rows: dict[str, list[Row]] = {}
+        self.scenes, self.grid, self.logits = {}, {}, {}
+        for side in ("train", "held", "seen"):
+            self.rows[side] = read_rows(folder, side)
+            self.scenes[side] = array(f"{side}-scenes")
+            self.grid[side], self.logits[side] = array(f"{side}-grid"), array(f"{side}-logits")
+        self.views = array("views").reshape(-1, 128, 128, 3)
+        self.grid["views"], self.logits["views"] = array("views-grid"), array("views-logits")
+
+    def features(self, name: str, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Trunk features: (n, 16, 1408), (n, 1000), float32."""
+        grid, logits = self.grid[name][index], self.logits[name][index]
+        return torch.from_numpy(grid).float(), torch.from_numpy(logits).float()
+
+
+def view_index(sprite: np.ndarray | int, hue: np.ndarray | int, view: np.ndarray | int) -> np.ndarray:
+    """Where a view stands in the flattened array of views."""
+    return (np.asarray(sprite) * HUES + hue) * VIEWS + view
+
+
+def pixels(pictures: np.ndarray) -> Tensor:
+    """uint8 (n, 128, 128, 3) → (n, 3, 128, 128) in [−1, 1]."""
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def contrast(a: Tensor, b: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
+    """Symmetric InfoNCE of unit vectors (n, D), (m, D) with any number of positives each.
+
+    `positive` (n, m) bool: equal captions, or nouns, are not each other's negatives.
+    """
+    logits = scale * a @ b.T  # (n, m)
+    hits = logits.masked_fill(~positive, -torch.inf)
+    rows = logits.logsumexp(1) - hits.logsumexp(1)
+    columns = logits.logsumexp(0) - hits.logsumexp(0)
+    return (rows.mean() + columns.mean()) / 2
+
+
+def same(labels: list[str], others: list[str]) -> Tensor:
+    """(n, m) bool: which labels are equal."""
+    return torch.tensor([[a == b for b in others] for a in labels])
+
+
+class Batches:
+    """What a step trains on, as a function of (seed, step)."""
+
+    def __init__(self, shards: Shards, lexicon: Lexicon, tower: GridTower, seed: int, batch: int):
+        self.shards, self.lexicon, self.seed, self.batch = shards, lexicon, seed, batch
+        sprites, _ = load()
+        held = load_split().sprites
+        self.nouns = [s.noun for s in sprites]
+        self.by_noun: dict[str, list[int]] = {}
+        for i, sprite in enumerate(sprites):
+            if sprite.name not in held:
+                self.by_noun.setdefault(sprite.noun, []).append(i)
+        names = F.normalize(tower.trunk.classifier.weight, dim=1)
+        self.confusion = (names @ names.T).detach()  # which classes the trunk takes for which
+
+    def scenes(self, step: int) -> np.ndarray:
+        """Indices of the step's scenes: an epoch is a permutation."""
+        total = len(self.shards.rows["train"])
+        per_epoch = total // self.batch
+        order = np.random.default_rng((self.seed, step // per_epoch)).permutation(total)
+        at = step % per_epoch * self.batch
+        return np.sort(order[at : at + self.batch])
+
+    def instances(self, rng: random.Random) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """Nouns and two views each of `INSTANCES` coloured sprites, three drawings of a noun."""
+        chosen = []
+        for noun in rng.sample(sorted(self.by_noun), INSTANCES // 3):
+            drawings = self.by_noun[noun]
+            chosen += rng.sample(drawings, min(3, len(drawings)))
+        hues = [0 if rng.random() < 0.5 else rng.randrange(1, HUES) for _ in chosen]
+        pairs = np.array([rng.sample(range(VIEWS), 2) for _ in chosen])
+        first = view_index(np.array(chosen), np.array(hues), pairs[:, 0])
+        second = view_index(np.array(chosen), np.array(hues), pairs[:, 1])
+        return [self.nouns[i] for i in chosen], first, second
+
+    def anchors(self, rng: random.Random, step: int) -> tuple[list[str], Tensor, Tensor, Tensor]:
+        """ImageNet classes: what to call them, class logits, a grid, and where it is hidden."""
+        classes = rng.sample(range(1000), ANCHORS)
+        words = []
+        for c in classes:
+            noun = self.lexicon.class_nouns[c]
+            words.append(noun if noun and rng.random() < 0.6 else self.lexicon.class_names[c])
+        noise = torch.randn(ANCHORS, 1000, generator=generator(self.seed, step, 1))
+        sharpness = torch.tensor([rng.uniform(8, 30) for _ in classes])[:, None]
+        logits = sharpness * self.confusion[classes] + noise
+        strangers = np.array([rng.randrange(len(self.shards.grid["views"])) for _ in classes])
+        grid, _ = self.shards.features("views", np.sort(strangers))
+        grid = grid + torch.randn(grid.shape, generator=generator(self.seed, step, 2))
+        hidden = torch.arange(ANCHORS) % 2 == 0
+        return words, logits, grid, hidden
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows at length 1."""
+    return F.normalize(x, dim=-1)
+
+
+@torch.no_grad()
+def first_hits(queries: Tensor, gallery: Tensor) -> float:
+    """R@1: the share of rows whose own row in the gallery is the nearest, by cosine."""
+    nearest = (unit(queries) @ unit(gallery).T).argmax(1)
+    return float((nearest == torch.arange(len(queries))).float().mean())
+
+
+@torch.no_grad()
+def evaluate(model: ClipWithHeads, shards: Shards, coder: PocketMOVQ) -> dict[str, float]:
+    """The held-out metrics named above."""
+    result = {}
+    for side in ("held", "seen"):
+        index = np.arange(256)
+        images = model.tower.embed(*shards.features(side, index))
+        texts = model.clip.text([shards.rows[side][i].caption for i in index]).pooled
+        result[f"caption_r1_{side}"] = first_hits(texts, images)
+        target = coder.patch_encode(pixels(shards.scenes[side][index])).flatten(1)
+        error = (model.redraw(images) - target).square().mean()
+        result[f"redraw_r2_{side}"] = float(1 - error / (target - target.mean(0)).square().mean())
+    sprites, _ = load()
+    held = np.array([i for i, s in enumerate(sprites) if s.name in load_split().sprites])
+    views = [model.tower.embed(*shards.features("views", view_index(held, 0, v))) for v in (0, 1)]
+    result["instance_r1_held"] = first_hits(*views)
+    return result
+
+
+def build(shards_folder: Path, folder: Path, merges: Path, steps: int, batch: int, rate: float,
+          seed: int) -> Run:
+    """A run of the CLIP."""
+    torch.manual_seed(seed)
+    config = configuration()
+    write_merges(merges)
+    clip = Clip.from_config(config, merges.parent)
+    shards = Shards(shards_folder)
+    coder = PocketMOVQ()
+    coder.start_from_pca(pixels(shards.scenes["train"][:512]))
+    coder.requires_grad_(False)
+    model = ClipWithHeads(clip, 8 * 16 * 16)
+    load_trunk(model.tower, shards_folder / "cache")
+    lexicon = load_lexicon(shards_folder / "cache")
+    batches = Batches(shards, lexicon, model.tower, seed, batch)
+
+    def compute_loss(step: int) -> dict[str, Tensor]:
+        rng = random.Random(f"{seed}-{step}")
+        scale = clip.model.logit_scale.exp().clamp(max=100)
+        index = batches.scenes(step)
+        captions = [shards.rows["train"][i].caption for i in index]
+        nouns, first, second = batches.instances(rng)
+        phrases = [rng.choice(NOUN_TEMPLATES).format(noun) for noun in nouns]
+        names, logits, grid, hidden = batches.anchors(rng, step)
+        words = rng.sample(lexicon.words, WORDS)
+
+        scenes = model.tower.embed(*shards.features("train", index))  # (B, D)
+        views = model.tower.embed(*shards.features("views", np.concatenate([first, second])))
+        view_a, view_b = views.chunk(2)  # (96, D) each
+        photos = model.tower.embed(grid, logits, hidden)  # (48, D)
+        texts = clip.text(captions).pooled  # (B, D)
+        short = clip.text([*phrases, *names, *words]).pooled
+        noun_texts, photo_texts, word_texts = short.split([len(phrases), len(names), len(words)])
+
+        drawn = model.redraw(torch.cat([scenes, view_a]))
+        shown = np.concatenate([shards.scenes["train"][index], shards.views[first]])
+        target = coder.patch_encode(pixels(shown)).flatten(1)
+        taught = model.teach(torch.cat([word_texts, photo_texts, photos, view_a]))
+        lessons = lexicon[[*words, *names, *names, *nouns]]
+        eye = torch.eye(len(nouns), dtype=torch.bool)
+        parts = {
+            "caption": contrast(unit(texts), unit(scenes), scale, same(captions, captions)),
+            "noun": contrast(unit(noun_texts), unit(view_a), scale, same(nouns, nouns)),
+            "instance": contrast(unit(view_a), unit(view_b), torch.tensor(14.0), eye),
+            "redraw": (drawn - target).square().mean(),
+            "photo": contrast(unit(photo_texts), unit(photos), scale, same(names, names)),
+            "word": 1 - (unit(taught) * lessons).sum(-1).mean(),
+        }
+        return {"loss": sum(WEIGHTS[name] * part for name, part in parts.items()), **parts}
+
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
+    return Run(folder, model, optimizer, steps, batch, compute_loss,
+               lambda weights: evaluate(weights, shards, coder),
+               warmup=60, ema_decay=0.99, report_every=20,
+               evaluate_every=max(1, math.ceil(steps / 12)), save_every=100)
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Train the pocket CLIP.")
+    parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--batch", type=int, default=128, help="scenes per step")
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    merges = (arguments.export or arguments.run) / "merges.txt.gz"
+    run = build(arguments.shards, arguments.run, merges, arguments.steps, arguments.batch,
+                arguments.rate, arguments.seed)
+    model = train(run)
+    if arguments.export:
+        from train.export import save_clip
+
+        save_clip(model.clip, configuration(), arguments.export)
+
+
+if __name__ == "__main__":
+    main()
