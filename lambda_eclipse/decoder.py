@@ -175,7 +175,13 @@ class Decoder:
                 stop = start + batch_size
                 report = self._reporter(on_step, start, len(embeds)) if on_step else None
                 pictures += self._batch(
-                    embeds[start:stop], negative, seeds[start:stop], steps, guidance, size_px, report
+                    embeds[start:stop],
+                    negative,
+                    seeds[start:stop],
+                    steps,
+                    guidance,
+                    size_px,
+                    report,
                 )
         return pictures
 
@@ -254,10 +260,9 @@ def _read_model(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
     weights = folder / "diffusion_pytorch_model.safetensors"
     if not weights.is_file():
         raise WeightsError(f"{weights} is missing: fetch the decoder again.")
-    # What diffusers would log about a bad file is raised below instead.
-    logger = diffusers_logging.get_logger("diffusers.models.modeling_utils")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    # What matters of diffusers' warnings about a file is raised below instead.
+    verbosity = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity(logging.CRITICAL)
     try:
         model, info = model_class(name).from_pretrained(
             folder, torch_dtype=dtype, use_safetensors=True, output_loading_info=True
@@ -268,9 +273,11 @@ def _read_model(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
         reason = str(error).split(". ")[0]  # diffusers goes on with advice for programmers
         raise WeightsError(f"{weights} does not fit its config or is damaged: {reason}.") from error
     finally:
-        logger.setLevel(level)
+        diffusers_logging.set_verbosity(verbosity)
     kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    wrong = [f"{len(info[kind])} {kind.split('_')[0]} ({info[kind][0]})" for kind in kinds if info[kind]]
+    wrong = [
+        f"{len(info[kind])} {kind.split('_')[0]} ({info[kind][0]})" for kind in kinds if info[kind]
+    ]
     if wrong:
         raise WeightsError(f"{weights} does not fit its config: tensors {', '.join(wrong)}.")
     for tensor in (*model.parameters(), *model.buffers()):

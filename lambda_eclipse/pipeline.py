@@ -10,6 +10,7 @@ Letters: N pictures, D embedding width. Everything random comes from a request's
 
 from __future__ import annotations
 
+import numbers
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -154,8 +155,8 @@ class Studio:
         clip = self.models.clip
         spans = clip.tokenizer.assign(request.prompt, [s.noun for s in request.subjects])
         edges = self._edges(request)
-        subjects = [self.subject_embedding(subject) for subject in request.subjects]
         with self.models.encoders() as (clip, prior):
+            subjects = [self.subject_embedding(subject) for subject in request.subjects]
             text = clip.text([request.prompt])  # states (1, L, D), pooled (1, D), mask (1, L)
             kept = torch.stack(subjects) if subjects else torch.empty(0, clip.embed_dim)  # (K, D)
             strengths = [[subject.strength for subject in request.subjects]]
@@ -166,7 +167,9 @@ class Studio:
             embeddings = []
             # One by one: an embedding must not depend on how many are asked for at once.
             for seed in self._seeds(request):
-                generator = torch.Generator().manual_seed(seed if prior_seed is None else prior_seed)
+                generator = torch.Generator().manual_seed(
+                    seed if prior_seed is None else prior_seed
+                )
                 noise = draw_noise((1, clip.embed_dim), generator, self.models.device, dtype)
                 embeddings.append(prior(noise, *given, text.mask, control.to(dtype)))  # (1, D)
             return torch.cat(embeddings).float().cpu()
@@ -198,12 +201,13 @@ class Studio:
             request = Request(prompt, subjects, seed=seed)
             request.check()
             self.models.clip.tokenizer.assign(prompt, [subject.noun for subject in subjects])
-        a, b = (
-            [replace(subject, embedding=self.subject_embedding(subject)) for subject in pair]
-            for pair in (a, b)
-        )
-        corners = [(a[0], b[0]), (a[1], b[0]), (a[0], b[1]), (a[1], b[1])]
-        return torch.cat([self.embed(Request(prompt, pair, seed=seed)) for pair in corners])
+        with self.models.encoders():
+            a, b = (
+                [replace(subject, embedding=self.subject_embedding(subject)) for subject in pair]
+                for pair in (a, b)
+            )
+            corners = [(a[0], b[0]), (a[1], b[0]), (a[0], b[1]), (a[1], b[1])]
+            return torch.cat([self.embed(Request(prompt, pair, seed=seed)) for pair in corners])
 
     def at(
         self,
@@ -299,11 +303,11 @@ def _check_sampling(steps: int | None, guidance: float | None) -> None:
 
 
 def _whole(what: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise RequestError(f"The {what} is {value!r}: it must be a whole number.")
     _in_range(what, value, low, high)
 
 
 def _in_range(what: str, value: float, low: float, high: float) -> None:
-    if not isinstance(value, int | float) or not low <= value <= high:
+    if not isinstance(value, numbers.Real) or not low <= value <= high:
         raise RequestError(f"The {what} is {value}: it must be between {low:g} and {high:g}.")

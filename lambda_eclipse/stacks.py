@@ -8,6 +8,7 @@ LAMBDA_ECLIPSE_<STACK>_CLIP, _PRIOR and _DECODER replace those of a row.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,8 +116,8 @@ class Models:
 
     @contextmanager
     def encoders(self) -> Iterator[tuple[Clip, Prior]]:
-        """CLIP and the prior on the device for as long as the block runs."""
-        if not self.offload:
+        """CLIP and the prior on the device for as long as the outermost such block runs."""
+        if not self.offload or self.clip.device.type == self.device.type:
             yield self.clip, self.prior
             return
         import torch
@@ -139,7 +140,7 @@ def choose(name: str = "auto", device: str = "auto") -> tuple[Stack, torch.devic
     if name not in ("auto", *STACKS):
         raise ValueError(f"There is no stack {name!r}: choose auto, {', '.join(STACKS)}.")
     kind = str(device)
-    if kind.split(":")[0] not in DEVICES:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", kind):
         raise ValueError(f"There is no device {kind!r}: choose {', '.join(DEVICES)}.")
     if name == "auto":
         kandinsky = STACKS["kandinsky"]

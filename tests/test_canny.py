@@ -31,7 +31,10 @@ def test_a_plain_picture_has_none():
 def test_the_central_square_is_taken():
     left_bar = disc((600, 200))
     ImageDraw.Draw(left_bar).rectangle((0, 0, 60, 200), fill="black")
-    assert edge_map(left_bar, size_px=128).tobytes() == edge_map(disc((600, 200)), size_px=128).tobytes()
+    assert (
+        edge_map(left_bar, size_px=128).tobytes()
+        == edge_map(disc((600, 200)), size_px=128).tobytes()
+    )
 
 
 def test_thresholds():

@@ -1,4 +1,4 @@
-"""Pictures are a function of the request, bit for bit; the full-size networks have the right form."""
+"""Pictures are a function of the request, bit for bit; full-size networks have the right form."""
 
 import json
 import shutil
@@ -181,9 +181,7 @@ def test_unfitting_arguments(decoder):
     with pytest.raises(ValueError, match="2 seeds, 1 pictures"):
         paint(decoder, 1, seeds=[1, 2])
     with pytest.raises(ValueError, match="negative"):
-        decoder.paint(
-            embeds(1), torch.zeros(2, DIM), seeds=[0], steps=1, guidance=1, batch_size=1
-        )
+        decoder.paint(embeds(1), torch.zeros(2, DIM), seeds=[0], steps=1, guidance=1, batch_size=1)
 
 
 def test_nothing_is_printed(decoder, capfd):
@@ -281,3 +279,38 @@ def test_full_size_networks_on_the_meta_device():
     assert shapes["decoder.conv_out.weight"] == (3, 128, 3, 3)
     assert shapes["decoder.conv_norm_out.conv_y.weight"] == (128, 4, 1, 1)
     assert unet.config.sample_size * 2 ** (len(movq.config.block_out_channels) - 1) == 512
+
+
+def test_offloaded_networks_paint_the_same(decoder):
+    """On a small card networks move there while they run; here both places are the CPU."""
+    offloaded = Decoder(small_unet(), small_movq(), published()["scheduler"], "cpu", offload=True)
+    shown = []
+    pictures = paint(offloaded, 2, on_step=lambda info: shown.append(info.preview()))
+    assert same(pictures, paint(decoder, 2)) and len(shown) == 3
+    with pytest.raises(Cancelled):
+        paint(offloaded, on_step=lambda info: False)
+    assert same(paint(offloaded, 2), pictures)
+
+
+def test_pocket_networks_go_the_same_way(tmp_path, capfd):
+    """Chosen by the name in their configuration; half precision on disk, v-prediction."""
+    from lambda_eclipse.movq import PocketMOVQ
+    from lambda_eclipse.unet import PocketUNet
+
+    unet = PocketUNet(block_out_channels=(32, 32, 64), cross_attention_dim=32, encoder_hid_dim=DIM)
+    unet.half().save_pretrained(tmp_path / "unet")
+    PocketMOVQ().half().save_pretrained(tmp_path / "movq")
+    scheduler = {
+        "prediction_type": "v_prediction",
+        "rescale_betas_zero_snr": True,
+        "timestep_spacing": "trailing",
+        "clip_sample": False,
+    }
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
+    capfd.readouterr()
+    pocket = Decoder.from_folder(tmp_path)
+    [picture] = paint(pocket)
+    assert isinstance(pocket.pipeline.unet, PocketUNet)
+    assert pocket.native_size_px == 128 and picture.size == (128, 128)
+    assert capfd.readouterr() == ("", "")

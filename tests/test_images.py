@@ -10,7 +10,14 @@ import torch
 from PIL import Image
 
 from lambda_eclipse import images
-from lambda_eclipse.images import PictureError, contact_sheet, flatten, open_picture, to_pil, to_tensor
+from lambda_eclipse.images import (
+    PictureError,
+    contact_sheet,
+    flatten,
+    open_picture,
+    to_pil,
+    to_tensor,
+)
 
 
 def gradient(width=48, height=32) -> np.ndarray:
@@ -55,7 +62,9 @@ def test_exif_orientation_is_applied_and_metadata_dropped():
 
 
 def test_broken_exif_keeps_the_picture():
-    data = encoded(Image.fromarray(gradient()), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xffjunk")
+    data = encoded(
+        Image.fromarray(gradient()), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xffjunk"
+    )
     assert open_picture(data).size == (48, 32)
 
 
@@ -68,7 +77,11 @@ def test_cmyk(kind):
 
 def test_sixteen_bit_grey_is_scaled_not_cut_off():
     levels = np.linspace(0, 65535, 32 * 32).reshape(32, 32).astype(np.uint16)
-    for source in (encoded(Image.fromarray(levels)), levels, Image.fromarray(levels.astype(np.int32))):
+    for source in (
+        encoded(Image.fromarray(levels)),
+        levels,
+        Image.fromarray(levels.astype(np.int32)),
+    ):
         grey = np.asarray(open_picture(source))[..., 0].astype(int)
         assert np.abs(grey - levels / 257).max() <= 1
 
@@ -77,7 +90,9 @@ def test_sixteen_bit_colour_png():
     """PIL cannot write one, so it is put together by hand."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     row = b"\x00" + struct.pack(">HHH", 65535, 0, 32768) * 20
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 20, 20, 16, 2, 0, 0, 0))
@@ -111,11 +126,15 @@ def test_palette_with_and_without_transparency():
     assert flatten(image).getpixel((1, 1)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "PA", "RGBa", "YCbCr", "LAB", "HSV", "RGBX"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "La", "PA", "RGBa", "YCbCr", "LAB", "HSV", "RGBX"]
+)
 def test_every_mode_of_pil(mode):
     base = Image.new("RGBA", (24, 24), (200, 100, 50, 128))
     if mode in ("LAB", "HSV", "YCbCr", "RGBX", "1", "L"):
-        picture = Image.new(mode, (24, 24), 1 if mode in "1L" else (90, 128, 128, 0)[: len(mode[:3])])
+        picture = Image.new(
+            mode, (24, 24), 1 if mode in "1L" else (90, 128, 128, 0)[: len(mode[:3])]
+        )
     else:
         picture = base.convert("LA").convert(mode) if mode in ("La", "PA") else base.convert(mode)
     assert open_picture(picture).mode in ("RGB", "RGBA")
@@ -156,7 +175,9 @@ def test_huge_and_tiny_are_errors(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"])
 def test_truncated_files(kind):
-    data = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)), kind)
+    data = encoded(
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 90, 3), np.uint8)), kind
+    )
     for part in (len(data) // 2, 30, 5):
         with pytest.raises(PictureError, match="hat"):
             open_picture(data[:part], "hat")
@@ -188,7 +209,11 @@ def test_tensors_and_back():
     assert 0 <= tensor.min() and tensor.max() <= 1
     for before, after in zip(pictures, to_pil(tensor), strict=True):
         np.testing.assert_array_equal(np.asarray(before), np.asarray(after))
-    assert to_pil(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1))[0].getpixel((0, 0)) == (0, 128, 255)
+    assert to_pil(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1))[0].getpixel((0, 0)) == (
+        0,
+        128,
+        255,
+    )
     with pytest.raises(ValueError, match="one size"):
         to_tensor([pictures[0], pictures[1].rotate(90, expand=True)])
     with pytest.raises(ValueError, match="expected"):

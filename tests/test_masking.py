@@ -60,7 +60,9 @@ def test_photographs(name, share, inside, outside):
     assert prepared.picture.size == prepared.cutout.size == (224, 224)
     assert prepared.picture.mode == "RGB" and prepared.cutout.mode == "RGBA"
     assert prepared.mask.size == prepared.overlay.size == photo.size
-    left, top, right, bottom = prepared.cutout.getchannel("A").point(lambda a: 255 * (a > 128)).getbbox()
+    left, top, right, bottom = (
+        prepared.cutout.getchannel("A").point(lambda a: 255 * (a > 128)).getbbox()
+    )
     assert abs(left + right - 224) <= 6 and abs(top + bottom - 224) <= 6, "not centred"
     assert max(right - left, bottom - top) == pytest.approx(224 / 1.16, abs=5)
 

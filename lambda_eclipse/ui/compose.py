@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
+from html import escape
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ METHODS = {
     "whole": "no subject found, all of it is used",
 }
 EDGE_VIEW_PX = 256
+HOW = "Add a picture, name it with a word of the prompt, press Generate. Or click an example."
 # One job at a time uses the models; the others of all visitors wait in one line.
 HEAVY = {"concurrency_id": "studio", "concurrency_limit": 1}
 
@@ -102,10 +104,11 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
 
     def finished(pictures: list, folder: str) -> tuple:
         files = [(save(p, folder, f"lambda-eclipse-{p.seed}"), f"seed {p.seed}") for p in pictures]
-        seconds = max(p.seconds for p in pictures)
+        seconds = sum(p.seconds for p in pictures)
         seeds = ", ".join(str(p.seed) for p in pictures)
         word = "Seed" if len(pictures) == 1 else "Seeds"
-        return files, pictures[0].seed, progress_html(note=f"{word} {seeds} · {seconds:.1f} s")
+        gallery = gr.update(value=files, columns=1 if len(files) == 1 else 2)
+        return gallery, pictures[0].seed, progress_html(note=f"{word} {seeds} · {seconds:.1f} s")
 
     def mask(picture: str | None) -> tuple[Any, str]:
         """What the model sees of a picture: the subject cut out, on white, and how it was found."""
@@ -115,9 +118,10 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
             prepared = engine.call(jobs.see, picture)
         return prepared.picture, METHODS.get(prepared.method, prepared.method)
 
-    def show_mask(picture: str | None) -> dict[str, Any]:
+    def show_mask(picture: str | None) -> tuple[dict[str, Any], str]:
         seen, method = mask(picture)
-        return gr.update(value=seen, visible=seen is not None, label=f"The model sees: {method}")
+        note = f'<span class="le-said">Seen: {escape(method)}</span>' if method else ""
+        return gr.update(value=seen, visible=seen is not None), note
 
     def edges(picture: str | None, low: float, high: float) -> Any:
         """The Canny edge map of a picture, white on black; thresholds from 0 to 500."""
@@ -150,7 +154,8 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
         filled = [(noun, str(SUBJECTS / name)) for noun, name in example.subjects]
         slots = [*filled, *[("", None)] * (paper.MAX_SUBJECTS - len(filled))]
         canny = str(SUBJECTS / example.canny) if example.canny else None
-        return [example.prompt, *chain.from_iterable(slots), canny, example.seed, False]
+        panel = gr.Accordion(open=canny is not None)
+        return [example.prompt, *chain.from_iterable(slots), canny, panel, example.seed, False]
 
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=6, min_width=320):
@@ -171,27 +176,29 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
                             type="filepath",
                             image_mode=None,
                             sources=["upload", "webcam", "clipboard"],
-                            placeholder="Drop, paste or click",
+                            placeholder="Drop or click",
                             height=160,
                             buttons=[],
                             elem_id=f"picture-{number}",
                         )
                         noun = gr.Textbox(
-                            label="Its word in the prompt",
+                            label="Word in prompt",
                             placeholder=("cat", "hat", "dog", "guitar")[number - 1],
                             max_lines=1,
                             elem_id=f"noun-{number}",
                         )
                         view = gr.Image(
-                            label="The model sees",
+                            label=f"What the model sees of subject {number}",
+                            show_label=False,
                             interactive=False,
                             visible=False,
-                            height=130,
+                            height=120,
                             buttons=["fullscreen"],
                             elem_id=f"seen-{number}",
                         )
+                        caption = gr.HTML(elem_id=f"seen-note-{number}", elem_classes="le-note")
                         slots += [noun, picture]
-                        seen.append(view)
+                        seen.append([view, caption])
             with gr.Row(elem_classes="le-actions"):
                 go = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
                 stop = gr.Button("Stop", variant="stop", scale=1, min_width=90, elem_id="stop")
@@ -205,7 +212,9 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
                     randomize = gr.Checkbox(
                         label="A new seed each time", value=True, elem_id="randomize"
                     )
-            with gr.Accordion("Layout from edges (optional)", open=False, elem_id="edges-panel"):
+            with gr.Accordion(
+                "Layout from edges (optional)", open=False, elem_id="edges-panel"
+            ) as edges_panel:
                 gr.Markdown("The edges of a second picture say where things go.")
                 with gr.Row():
                     edges_from = gr.Image(
@@ -227,14 +236,14 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
                 )
         with gr.Column(scale=5, min_width=320):
             gallery = gr.Gallery(
-                label="Pictures", columns=2, object_fit="contain", format="png", height=520,
+                label="Pictures", columns=2, object_fit="contain", format="png", height=440,
                 buttons=["download", "download_all", "fullscreen"], interactive=False,
                 elem_id="gallery",
             )  # fmt: skip
-            progress = gr.HTML(progress_html(note=""), elem_id="progress")
-    if rows:
-        gr.Markdown("#### Examples: one click paints them", elem_classes="le-heading")
-        cards = example_cards(rows, "examples")
+            progress = gr.HTML(progress_html(note=HOW), elem_id="progress")
+            if rows:
+                gr.Markdown("#### Examples: one click paints them", elem_classes="le-heading")
+                cards = example_cards(rows, "examples")
 
     form = [prompt, *slots, edges_from, low, high, count, steps, guidance, seed, randomize]
     for picture, view in zip(slots[1::2], seen, strict=True):
@@ -262,11 +271,11 @@ def compose_view(engine: Engine) -> dict[str, gr.components.Component]:
             api_name="generate",
             show_progress="hidden",
             **HEAVY,
-        )  # fmt: skip
+        )
     ]
     if rows:
         filled = cards.click(
-            fill, None, [prompt, *slots, edges_from, seed, randomize],
+            fill, None, [prompt, *slots, edges_from, edges_panel, seed, randomize],
             show_progress="hidden", queue=False, api_visibility="private",
         )  # fmt: skip
         painting.append(

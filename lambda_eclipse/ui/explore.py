@@ -187,7 +187,7 @@ def explore_view(engine: Engine) -> dict[str, gr.components.Component]:
         return gr.Image(
             label=f"{letter}{number}", type="filepath", image_mode=None, height=140,
             sources=["upload", "webcam", "clipboard"], buttons=[], min_width=120,
-            placeholder="Drop, paste or click", elem_id=f"corner-{letter.lower()}{number}",
+            placeholder="Drop or click", elem_id=f"corner-{letter.lower()}{number}",
         )  # fmt: skip
 
     with gr.Row(elem_classes="le-main"):
@@ -225,6 +225,9 @@ def explore_view(engine: Engine) -> dict[str, gr.components.Component]:
                 guidance = gr.Slider(
                     0, 20, paper.GUIDANCE, step=0.5, label="Guidance", elem_id="explore-guidance"
                 )
+            if rows:
+                gr.Markdown("#### Examples: one click paints the middle", elem_classes="le-heading")
+                cards = example_cards(rows, "explore-examples")
         with gr.Column(scale=6, min_width=320):
             with gr.Row(elem_classes="le-stage"):
                 with gr.Column(min_width=260):
@@ -250,10 +253,6 @@ def explore_view(engine: Engine) -> dict[str, gr.components.Component]:
                 buttons=["download", "download_all", "fullscreen"], interactive=False,
                 visible=False, elem_id="cells",
             )  # fmt: skip
-    if rows:
-        gr.Markdown("#### Examples: one click paints the middle", elem_classes="le-heading")
-        cards = example_cards(rows, "explore-examples")
-
     quiet = {"show_progress": "hidden"}
     private = {**quiet, "api_visibility": "private"}
     sampling = [mode, steps, guidance, seed]

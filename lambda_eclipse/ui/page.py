@@ -64,6 +64,20 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         neutral_hue="slate",
         font=fonts,
         font_mono=("ui-monospace", "monospace"),
+    ).set(
+        block_title_background_fill="transparent",
+        block_title_padding="0",
+        block_title_background_fill_dark="transparent",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_title_text_weight="600",
+        block_label_background_fill="*block_background_fill",
+        block_label_background_fill_dark="*block_background_fill",
+        block_label_text_color="*body_text_color",
+        block_label_text_color_dark="*body_text_color",
+        block_label_text_weight="600",
+        block_border_width="1px",
+        block_shadow="none",
     )
     demo.queue(default_concurrency_limit=4, max_size=64)
     return demo.launch(
