@@ -50,7 +50,9 @@ class PocketMOVQ(ModelMixin, ConfigMixin):
         self.encode_in = nn.Conv2d(3, encoder, patch // 2, stride=patch // 2)
         self.encode_fine = _Residual(encoder)
         self.encode_down = nn.Conv2d(encoder, coarse, 2, stride=2)
-        self.encode_blocks = nn.Sequential(*(_Residual(coarse) for _ in range(layers_per_block - 1)))
+        self.encode_blocks = nn.Sequential(
+            *(_Residual(coarse) for _ in range(layers_per_block - 1))
+        )
         self.encode_out = nn.Conv2d(coarse, latent_channels, 3, padding=1)
         self.decode_in = nn.Conv2d(latent_channels, coarse, 3, padding=1)
         self.decode_blocks = nn.Sequential(*(_Residual(coarse) for _ in range(layers_per_block)))

@@ -4,7 +4,9 @@ Global pooling of a convolutional network throws the layout away, and a decoder 
 its condition has lost. This tower keeps a 4 × 4 grid: features of EfficientNet-Lite0 at strides 8,
 16 and 32, folded to the coarsest, are tokens of a transformer and leave through one linear layer
 that sees every position. The trunk's ImageNet class probabilities enter as one more token: they are
-what puts a photograph next to drawings of the same thing. Importing this module registers
+what puts a photograph next to drawings of the same thing. Beside all this runs a linear path from
+8 × 8 patches of pixels, which starts as a principal component analysis of whole pictures: colours
+and outlines that a trunk trained to name things has forgotten. Importing this module registers
 `pocket_grid_tower` with timm, so that an OpenCLIP model configuration can name it.
 """
 
@@ -18,6 +20,8 @@ GRID = 4  # tokens per side at 128 px
 TAPS = ((2, 40, 4), (4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
 CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 1408
 CLASSES = 1000
+PATCH, PATCH_CHANNELS, SIZE_PX = 8, 8, 128
+PATCHES = PATCH_CHANNELS * (SIZE_PX // PATCH) ** 2  # 2048
 
 
 class GridTower(nn.Module):
@@ -39,6 +43,23 @@ class GridTower(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.token_out = nn.Linear(width, 64)
         self.head = nn.Linear(GRID * GRID * 64 + width, num_classes)
+        self.patches = nn.Conv2d(3, PATCH_CHANNELS, PATCH, stride=PATCH)
+        self.detail = nn.Linear(PATCHES, num_classes)
+
+    @torch.no_grad()
+    def start_detail(self, patches: Tensor, whitening: float = 0.5, power: float = 0.5) -> None:
+        """Starts the linear path as the PCA of `patches` (N, 2048), N > 2048.
+
+        `whitening` as in `PocketMOVQ.start_from_pca`; `power`: mean square of its output.
+        """
+        mean = patches.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
+        count = self.detail.out_features
+        values, basis = values.flip(0)[:count], vectors.flip(1)[:, :count]  # (2048, D)
+        scale = values.clamp(min=1e-6).pow(-whitening / 2)
+        scale = scale * (power / (values * scale**2).mean()).sqrt()
+        self.detail.weight.copy_((basis * scale).T)
+        self.detail.bias.copy_(-self.detail.weight @ mean)
 
     def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What the frozen trunk gives: grid (B, 16, 1408) and class logits (B, 1000)."""
@@ -52,9 +73,14 @@ class GridTower(nn.Module):
                     grids.append(F.pixel_unshuffle(x, fold).flatten(2).transpose(1, 2))
         return torch.cat(grids, -1), trunk.forward_head(trunk.bn2(trunk.conv_head(x)))
 
-    def embed(self, grid: Tensor, logits: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Trunk features → embedding (B, D). `hidden` (B,) bool hides the grid, leaving the classes
-        (training only: it teaches the class token alone to say what a photograph shows)."""
+    def embed(
+        self, grid: Tensor, logits: Tensor, patches: Tensor, hidden: Tensor | None = None
+    ) -> Tensor:
+        """Trunk features and patches (B, 2048) → embedding (B, D).
+
+        `hidden` (B,) bool hides all but the classes (training only: it teaches the class token
+        alone to say what a photograph shows).
+        """
         groups = grid.split([c * fold * fold for _, c, fold in TAPS], -1)
         normed = [norm(group) for norm, group in zip(self.norms, groups, strict=True)]
         tokens = self.token_in(torch.cat(normed, -1))  # (B, 16, W)
@@ -64,11 +90,14 @@ class GridTower(nn.Module):
         x = self.blocks(torch.cat([named, tokens], 1) + self.positions)  # (B, 17, W)
         x = self.norm(x)
         flat = torch.cat([x[:, 0], self.token_out(x[:, 1:]).flatten(1)], 1)  # (B, W + 1024)
-        embedding = self.head(flat)
+        detail = self.detail(patches)  # (B, D)
+        if hidden is not None:
+            detail = detail.masked_fill(hidden[:, None], 0)
+        embedding = self.head(flat) + detail
         return F.layer_norm(embedding, embedding.shape[-1:])
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.embed(*self.features(pictures))
+        return self.embed(*self.features(pictures), self.patches(pictures).flatten(1))
 
 
 @register_model

@@ -64,8 +64,17 @@ def build(folder: Path, steps: int, batch: int, rate: float, seed: int) -> Run:
         return {"psnr_held": psnr(weights, held), "psnr_seen": psnr(weights, seen)}
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0)
-    return Run(folder, model, optimizer, steps, batch, compute_loss, evaluate,
-               ema_decay=0.998, evaluate_every=max(1, math.ceil(steps / 10)))
+    return Run(
+        folder,
+        model,
+        optimizer,
+        steps,
+        batch,
+        compute_loss,
+        evaluate,
+        ema_decay=0.998,
+        evaluate_every=max(1, math.ceil(steps / 10)),
+    )
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ from train.stickers.sprites import load
 from train.teacher import Lexicon, load_lexicon
 
 EMBED_DIM, TEXT_LAYERS, TEXT_HEADS = 384, 3, 6
+PCA_SCENES = 6000
 MERGES = 12_000  # of OpenCLIP's 48,894: a token table of 10 MB instead of 38
 INSTANCES, ANCHORS, WORDS = 48, 32, 48  # per step, beside the batch of scenes
 NOUN_TEMPLATES = ("a {}", "{}", "a picture of a {}", "a {} on a white background")
@@ -117,13 +118,21 @@ class Shards:
         self.views = array("views").reshape(-1, 128, 128, 3)
         self.grid["views"], self.logits["views"] = array("views-grid"), array("views-logits")
 
-    def features(self, name: str, index: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Trunk features: (n, 16, 1408), (n, 1000), float32."""
+    def pictures(self, name: str, index: np.ndarray) -> np.ndarray:
+        """(n, 128, 128, 3) uint8."""
+        return (self.views if name == "views" else self.scenes[name])[index]
+
+    def features(self, tower: GridTower, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
+        """What `tower.embed` takes: (n, 16, 1408), (n, 1000), (n, 2048), float32."""
         grid, logits = self.grid[name][index], self.logits[name][index]
-        return torch.from_numpy(grid).float(), torch.from_numpy(logits).float()
+        with torch.no_grad():
+            patches = tower.patches(pixels(self.pictures(name, index))).flatten(1)
+        return torch.from_numpy(grid).float(), torch.from_numpy(logits).float(), patches
 
 
-def view_index(sprite: np.ndarray | int, hue: np.ndarray | int, view: np.ndarray | int) -> np.ndarray:
+def view_index(
+    sprite: np.ndarray | int, hue: np.ndarray | int, view: np.ndarray | int
+) -> np.ndarray:
     """Where a view stands in the flattened array of views."""
     return (np.asarray(sprite) * HUES + hue) * VIEWS + view
 
@@ -162,6 +171,7 @@ class Batches:
         for i, sprite in enumerate(sprites):
             if sprite.name not in held:
                 self.by_noun.setdefault(sprite.noun, []).append(i)
+        self.tower = tower
         names = F.normalize(tower.trunk.classifier.weight, dim=1)
         self.confusion = (names @ names.T).detach()  # which classes the trunk takes for which
 
@@ -185,8 +195,11 @@ class Batches:
         second = view_index(np.array(chosen), np.array(hues), pairs[:, 1])
         return [self.nouns[i] for i in chosen], first, second
 
-    def anchors(self, rng: random.Random, step: int) -> tuple[list[str], Tensor, Tensor, Tensor]:
-        """ImageNet classes: what to call them, class logits, a grid, and where it is hidden."""
+    def anchors(self, rng: random.Random, step: int) -> tuple[list[str], tuple[Tensor, ...]]:
+        """ImageNet classes: what to call them, and a photograph's stand-in for `tower.embed`.
+
+        Class logits of that class; the rest a stranger's with noise, or hidden.
+        """
         classes = rng.sample(range(1000), ANCHORS)
         words = []
         for c in classes:
@@ -196,10 +209,10 @@ class Batches:
         sharpness = torch.tensor([rng.uniform(8, 30) for _ in classes])[:, None]
         logits = sharpness * self.confusion[classes] + noise
         strangers = np.array([rng.randrange(len(self.shards.grid["views"])) for _ in classes])
-        grid, _ = self.shards.features("views", np.sort(strangers))
+        grid, _, patches = self.shards.features(self.tower, "views", np.sort(strangers))
         grid = grid + torch.randn(grid.shape, generator=generator(self.seed, step, 2))
         hidden = torch.arange(ANCHORS) % 2 == 0
-        return words, logits, grid, hidden
+        return words, (grid, logits, patches, hidden)
 
 
 def unit(x: Tensor) -> Tensor:
@@ -220,7 +233,7 @@ def evaluate(model: ClipWithHeads, shards: Shards, coder: PocketMOVQ) -> dict[st
     result = {}
     for side in ("held", "seen"):
         index = np.arange(256)
-        images = model.tower.embed(*shards.features(side, index))
+        images = model.tower.embed(*shards.features(model.tower, side, index))
         texts = model.clip.text([shards.rows[side][i].caption for i in index]).pooled
         result[f"caption_r1_{side}"] = first_hits(texts, images)
         target = coder.patch_encode(pixels(shards.scenes[side][index])).flatten(1)
@@ -228,13 +241,17 @@ def evaluate(model: ClipWithHeads, shards: Shards, coder: PocketMOVQ) -> dict[st
         result[f"redraw_r2_{side}"] = float(1 - error / (target - target.mean(0)).square().mean())
     sprites, _ = load()
     held = np.array([i for i, s in enumerate(sprites) if s.name in load_split().sprites])
-    views = [model.tower.embed(*shards.features("views", view_index(held, 0, v))) for v in (0, 1)]
+    views = [
+        model.tower.embed(*shards.features(model.tower, "views", view_index(held, 0, v)))
+        for v in (0, 1)
+    ]
     result["instance_r1_held"] = first_hits(*views)
     return result
 
 
-def build(shards_folder: Path, folder: Path, merges: Path, steps: int, batch: int, rate: float,
-          seed: int) -> Run:
+def build(
+    shards_folder: Path, folder: Path, merges: Path, steps: int, batch: int, rate: float, seed: int
+) -> Run:
     """A run of the CLIP."""
     torch.manual_seed(seed)
     config = configuration()
@@ -246,6 +263,10 @@ def build(shards_folder: Path, folder: Path, merges: Path, steps: int, batch: in
     coder.requires_grad_(False)
     model = ClipWithHeads(clip, 8 * 16 * 16)
     load_trunk(model.tower, shards_folder / "cache")
+    model.tower.patches.load_state_dict(coder.patch_encode.state_dict())
+    model.tower.patches.requires_grad_(False)
+    sample = np.arange(0, min(4 * PCA_SCENES, len(shards.rows["train"])), 4)
+    model.tower.start_detail(shards.features(model.tower, "train", sample)[2])
     lexicon = load_lexicon(shards_folder / "cache")
     batches = Batches(shards, lexicon, model.tower, seed, batch)
 
@@ -256,13 +277,15 @@ def build(shards_folder: Path, folder: Path, merges: Path, steps: int, batch: in
         captions = [shards.rows["train"][i].caption for i in index]
         nouns, first, second = batches.instances(rng)
         phrases = [rng.choice(NOUN_TEMPLATES).format(noun) for noun in nouns]
-        names, logits, grid, hidden = batches.anchors(rng, step)
+        names, stand_ins = batches.anchors(rng, step)
         words = rng.sample(lexicon.words, WORDS)
 
-        scenes = model.tower.embed(*shards.features("train", index))  # (B, D)
-        views = model.tower.embed(*shards.features("views", np.concatenate([first, second])))
+        scenes = model.tower.embed(*shards.features(model.tower, "train", index))  # (B, D)
+        views = model.tower.embed(
+            *shards.features(model.tower, "views", np.concatenate([first, second]))
+        )
         view_a, view_b = views.chunk(2)  # (96, D) each
-        photos = model.tower.embed(grid, logits, hidden)  # (48, D)
+        photos = model.tower.embed(*stand_ins)  # (48, D)
         texts = clip.text(captions).pooled  # (B, D)
         short = clip.text([*phrases, *names, *words]).pooled
         noun_texts, photo_texts, word_texts = short.split([len(phrases), len(names), len(words)])
@@ -285,10 +308,20 @@ def build(shards_folder: Path, folder: Path, merges: Path, steps: int, batch: in
 
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.98), weight_decay=0.02)
-    return Run(folder, model, optimizer, steps, batch, compute_loss,
-               lambda weights: evaluate(weights, shards, coder),
-               warmup=60, ema_decay=0.99, report_every=20,
-               evaluate_every=max(1, math.ceil(steps / 12)), save_every=100)
+    return Run(
+        folder,
+        model,
+        optimizer,
+        steps,
+        batch,
+        compute_loss,
+        lambda weights: evaluate(weights, shards, coder),
+        warmup=60,
+        ema_decay=0.99,
+        report_every=20,
+        evaluate_every=max(1, math.ceil(steps / 12)),
+        save_every=100,
+    )
 
 
 def main() -> None:
@@ -305,8 +338,15 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     merges = (arguments.export or arguments.run) / "merges.txt.gz"
-    run = build(arguments.shards, arguments.run, merges, arguments.steps, arguments.batch,
-                arguments.rate, arguments.seed)
+    run = build(
+        arguments.shards,
+        arguments.run,
+        merges,
+        arguments.steps,
+        arguments.batch,
+        arguments.rate,
+        arguments.seed,
+    )
     model = train(run)
     if arguments.export:
         from train.export import save_clip

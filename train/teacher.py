@@ -70,7 +70,9 @@ def keywords() -> list[str]:
             member = archive.extractfile("package/annotations/en/annotations.json")
             assert member is not None
             rows = json.load(member)["annotations"]["annotations"].values()
-    found = {word.lower() for row in rows for key in ("default", "tts") for word in row.get(key, ())}
+    found = {
+        word.lower() for row in rows for key in ("default", "tts") for word in row.get(key, ())
+    }
     return sorted(word for word in found if word.isascii() and 2 < len(word) < 40)
 
 
@@ -84,8 +86,9 @@ def load_lexicon(cache: Path) -> Lexicon:
         classes = [name.lower() for name in IMAGENET_CLASSNAMES]
         words = list(dict.fromkeys([*nouns, *classes, *keywords()]))
         vectors = embed(words, cache)
-        np.savez(path, words=np.array(words), vectors=vectors.half().numpy(),
-                 classes=np.array(classes))
+        np.savez(
+            path, words=np.array(words), vectors=vectors.half().numpy(), classes=np.array(classes)
+        )
     data = np.load(path)
     words, vectors = tuple(map(str, data["words"])), torch.from_numpy(data["vectors"]).float()
     classes = tuple(map(str, data["classes"]))
@@ -94,6 +97,7 @@ def load_lexicon(cache: Path) -> Lexicon:
     likeness = lexicon[list(classes)] @ lexicon[list(concept_of)].T  # (1000, nouns)
     best, index = likeness.max(1)
     names = list(concept_of.values())
-    close = tuple(names[i] if b > 0.6 else None for b, i in zip(best.tolist(), index.tolist(),
-                                                                strict=True))
+    close = tuple(
+        names[i] if b > 0.6 else None for b, i in zip(best.tolist(), index.tolist(), strict=True)
+    )
     return Lexicon(words, vectors, classes, close)

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections.abc import Sequence
 from itertools import groupby
 
 import gradio as gr
@@ -43,17 +44,19 @@ def _card(index: int, example: Example) -> str:
     )
 
 
-def example_cards(examples: list[Example], elem_id: str) -> gr.HTML:
-    """Cards of `examples` by group; the click event carries `index` into the same list."""
+def example_cards(examples: Sequence[Example], title: str, elem_id: str) -> gr.HTML:
+    """Cards by group; the click event carries `index` among the examples that are complete."""
     groups = []
-    for name, members in groupby(enumerate(examples), key=lambda pair: pair[1].group):
+    complete = [example for example in examples if example.complete()]
+    for name, members in groupby(enumerate(complete), key=lambda pair: pair[1].group):
         cards = "".join(_card(index, example) for index, example in members)
         groups.append(
             f'<div class="le-group"><h3>{html.escape(name)}</h3>'
             f'<div class="le-cards">{cards}</div></div>'
         )
+    head = f"<h2>{html.escape(title)}</h2>" if groups else ""
     return gr.HTML(
-        html_template=f'<div class="le-examples">{"".join(groups)}</div>',
+        html_template=f'<div class="le-examples">{head}{"".join(groups)}</div>',
         js_on_load=SCRIPT,
         apply_default_css=False,
         elem_id=elem_id,

@@ -192,10 +192,13 @@ class Engine:
         with closing(self._work(job, arguments)) as updates:
             yield from updates
 
-    def call(self, job: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a short job to its end and return its result."""
-        with closing(self.run(job, *arguments)) as updates:
-            return next(update.result for update in updates if update.done)
+    def wait(self) -> Any:
+        """The studio, for what needs none of the networks that jobs take turns with."""
+        self.start()
+        self._finished.wait()
+        if self._state == "failed":
+            raise EngineError(self.status().text)
+        return self._studio
 
     def _events(self, job: Callable[..., Any], arguments: tuple) -> Iterator[Update]:
         updates: queue.SimpleQueue = queue.SimpleQueue()

@@ -51,11 +51,10 @@ def paint(studio: Any, run: Run, order: Order) -> list:
     return studio.generate(Request(**fields), on_step=run.on_step)
 
 
-def see(studio: Any, run: Run, picture: str) -> Any:
-    """What the model sees of a picture, a masking.Prepared."""
+def see(studio: Any, picture: str) -> Any:
+    """What the model sees of a picture, a masking.Prepared. Takes no turn: it cuts out only."""
     from lambda_eclipse.pipeline import Subject
 
-    run.say("Cutting out the subject")
     return studio.prepare(Subject("subject", picture))
 
 
@@ -71,13 +70,14 @@ def _corners(studio: Any, run: Run, square: Square) -> Any:
     return run.remember((square.prompt, square.a, square.b, square.seed), make)
 
 
-def point(studio: Any, run: Run, square: Square, x: float, y: float, steps: int) -> Any:
+def point(studio: Any, run: Run, square: Square, x: float, y: float) -> Any:
     """The picture at one point of the square, a pipeline.Picture; x and y in [0, 1]."""
     corners = _corners(studio, run, square)
     run.say(f"Painting the point ({x:.2f}, {y:.2f})")
     return studio.at(
-        corners, x, y, square.mode, square.seed, steps, square.guidance, on_step=run.on_step
-    )
+        corners, x, y, square.mode, square.seed, square.steps, square.guidance,
+        on_step=run.on_step,
+    )  # fmt: skip
 
 
 def atlas(studio: Any, run: Run, square: Square, size: int) -> None:

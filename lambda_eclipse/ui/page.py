@@ -36,17 +36,14 @@ def build(engine: Engine) -> gr.Blocks:
                 explore = explore_view(engine)
 
         clock = gr.Timer(POLL_S)
-        tuned = [compose["steps"], compose["guidance"], explore["steps"], explore["guidance"]]
+        tuned = [compose.steps, compose.guidance, explore.steps, explore.guidance]
 
         def tick() -> list[Any]:
             now = engine.status()
-            if now.state == "loading" or now.state == "idle":
-                return [status_html(now), gr.skip(), *[gr.skip()] * len(tuned)]
-            values = [gr.skip()] * len(tuned)
-            if now.state == "ready":
-                stack = engine.studio.models.stack
-                values = [stack.steps, stack.guidance] * 2
-            return [status_html(now), gr.Timer(active=False), *values]
+            if now.state != "ready":  # after a failure the next request tries again: keep looking
+                return [status_html(now), *[gr.skip()] * (1 + len(tuned))]
+            stack = engine.studio.models.stack
+            return [status_html(now), gr.Timer(active=False), *[stack.steps, stack.guidance] * 2]
 
         quiet: dict[str, Any] = {
             "show_progress": "hidden", "queue": False, "api_visibility": "private",

@@ -1,0 +1,53 @@
+"""The browser that the page is tested in: find one, or install one (`python tests/browser.py`)."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BUNDLES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+REMEDY = "No Chromium or Chrome was found. Install one, or run: python tests/browser.py"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def find() -> str | None:
+    """Path of an installed Chromium or Chrome, else of the one that playwright downloaded."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = found or next((path for path in BUNDLES if Path(path).is_file()), None)
+    if found is None:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            own = playwright.chromium.executable_path
+        found = own if Path(own).is_file() else None
+    return found
+
+
+def install() -> None:
+    """From the system's packages where that is possible, else playwright's own download."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
+        subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
+        done = subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=False, **quiet)
+        if done.returncode == 0:
+            return
+    subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+
+
+if __name__ == "__main__":
+    if find() is None:
+        install()
+    path = find()
+    print(f"browser: {path}" if path else REMEDY)
+    sys.exit(0 if path else 1)

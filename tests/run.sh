@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Installs what the tests need into .venv, makes sure there is a browser, then lints and tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
+.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+  -r requirements.txt -r requirements-dev.txt
+.venv/bin/python tests/browser.py
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/python -m pytest "$@"

@@ -1,0 +1,524 @@
+"""Every trainer at toy size: its loss goes down, it resumes bit for bit, its export loads.
+
+A handful of sprites, a random trunk and a random teacher stand in for what is downloaded.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file
+
+from lambda_eclipse.clip import Clip
+from lambda_eclipse.decoder import Decoder
+from lambda_eclipse.interleave import swap
+from lambda_eclipse.movq import PocketMOVQ
+from lambda_eclipse.prior import Prior
+from lambda_eclipse.tower import CHANNELS, GRID, GridTower
+from lambda_eclipse.weights import WeightsError
+from train import autoencoder, clip, decoder, embeddings, features, loop, prior, shards
+from train.export import MODULE_WEIGHTS, save_clip, save_module
+from train.loop import Run, generator, train
+from train.stickers import scenes, sprites
+from train.stickers.scenes import HUES, palette, render, sample_scene, sprite_view
+from train.stickers.split import load_split
+from train.stickers.sprites import Sprite
+from train.teacher import Lexicon
+
+DIM = 64  # embedding width
+TRAIN_SCENES, SCENES = 72, 256  # the trainers evaluate on 256
+TRAINED = "cat dog robot clown apple car ball guitar castle tower hat glasses".split()
+SIDES = ("train", "held", "seen")
+
+
+# The small world
+
+
+def few_sprites() -> tuple[Sprite, ...]:
+    """One drawing of each trained noun, a second of some, and held-out ones of most kinds."""
+    held = load_split().sprites
+    everyone, _ = sprites.load()
+    allowed = [s for s in everyone if s.name not in held]
+    chosen = [next(s for s in allowed if s.noun == noun) for noun in TRAINED]
+    second = [[s for s in allowed if s.noun == noun][1] for noun in ("cat", "car")]
+    hidden = {(s.kind, s.noun): s for s in everyone if s.name in held}
+    per_kind: dict[str, list[Sprite]] = {}
+    for (kind, _), sprite in hidden.items():
+        per_kind.setdefault(kind, []).append(sprite)
+    return (*chosen, *second, *(s for found in per_kind.values() for s in found[:2]))
+
+
+def toy_lexicon(folder: Path) -> Lexicon:
+    """Words with random vectors in the place of the sentence encoder's."""
+    names = tuple(f"class {i}" for i in range(1000))
+    words = (*dict.fromkeys(s.noun for s in few_sprites()), *names)
+    vectors = torch.randn(len(words), 384, generator=generator(5, 0))
+    nouns = tuple(TRAINED[i] if i < len(TRAINED) else None for i in range(1000))
+    return Lexicon(words, F.normalize(vectors, dim=-1), names, nouns)
+
+
+@cache
+def toy_trunk() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return GridTower(DIM).trunk.state_dict()
+
+
+def load_toy_trunk(tower: GridTower, folder: Path) -> None:
+    """Random weights, always the same, in the place of ImageNet's."""
+    tower.trunk.load_state_dict(toy_trunk())
+    tower.trunk.requires_grad_(False).eval()
+
+
+class SlowFeatures:
+    """FastFeatures without onnxruntime."""
+
+    def __init__(self, tower: GridTower, folder: Path, threads: int) -> None:
+        self.features = features.Features(tower).eval()
+
+    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with torch.no_grad():
+            grid, logits = self.features(torch.from_numpy(np.array(pictures)))
+        return grid.numpy(), logits.numpy()
+
+
+def command(main: Callable[[], None], **options: object) -> None:
+    """Runs a trainer's command line."""
+    line = [main.__module__]
+    for name, value in options.items():
+        line += ["--" + name.replace("_", "-"), *str(value).split()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", line)
+        main()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_world(one_thread: None) -> Iterator[None]:
+    """Few sprites everywhere, nothing downloaded, narrow networks."""
+    chosen, (_, pictures) = few_sprites(), sprites.load()
+    held = load_split().sprites
+
+    @cache
+    def pools(side: str) -> dict[str, tuple[Sprite, ...]]:
+        mine = [s for s in chosen if (s.name in held) == (side == "held")]
+        return {kind: tuple(s for s in mine if s.kind == kind) for kind in scenes._ANY}
+
+    compute = GridTower.start_detail
+    started: dict[str, torch.Tensor] = {}
+
+    def start_detail(tower: GridTower, patches: torch.Tensor) -> None:
+        """The same start for every build: its eigenvectors take seconds."""
+        if not started:
+            compute(tower, patches)
+            started.update({k: v.clone() for k, v in tower.detail.state_dict().items()})
+        tower.detail.load_state_dict(started)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "_pools", pools)
+        for module in (shards, clip, decoder):
+            patch.setattr(module, "load", lambda: (chosen, pictures))
+        for module in (features, clip):
+            patch.setattr(module, "load_trunk", load_toy_trunk)
+        patch.setattr(GridTower, "start_detail", start_detail)
+        patch.setattr(features, "FastFeatures", SlowFeatures)
+        patch.setattr(embeddings, "FastFeatures", SlowFeatures)
+        patch.setattr(clip, "load_lexicon", toy_lexicon)
+        patch.setattr(shards, "EVALUATION_SCENES", SCENES)
+        for name, value in {
+            "EMBED_DIM": DIM, "TEXT_LAYERS": 1, "TEXT_HEADS": 2, "MERGES": 400,
+            "INSTANCES": 12, "ANCHORS": 6, "WORDS": 6,
+        }.items():  # fmt: skip
+            patch.setattr(clip, name, value)
+        for name, value in {"HEADS": 2, "HEAD_DIM": 16, "LAYERS": 2}.items():
+            patch.setattr(prior, name, value)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shard_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes, views and their trunk features, written by the commands."""
+    folder = tmp_path_factory.mktemp("shards")
+    command(shards.main, out=folder, train=TRAIN_SCENES)
+    command(features.main, shards=folder, threads=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def random_stack(shard_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained CLIP and a PCA autoencoder, exported."""
+    root = tmp_path_factory.mktemp("stack")
+    clip.write_merges(root / "clip" / "merges.txt.gz")
+    torch.manual_seed(1)
+    network = Clip.from_config(clip.configuration(), root / "clip")
+    load_toy_trunk(network.model.visual.trunk, root)
+    save_clip(network, clip.configuration(), root / "clip")
+    movq = PocketMOVQ()
+    movq.start_from_pca(clip.pixels(np.load(shard_folder / "train-scenes.npy")))
+    save_module(movq, root / "decoder" / "movq")
+    return root
+
+
+@pytest.fixture(scope="module")
+def embedded(shard_folder: Path, random_stack: Path) -> Path:
+    """The shards with their embeddings and latents."""
+    movq = random_stack / "decoder" / "movq"
+    command(embeddings.main, shards=shard_folder, clip=random_stack / "clip", movq=movq, threads=1)
+    return shard_folder
+
+
+# Loss and resumption
+
+
+def quick(build: Callable[[Path], Run], folder: Path) -> Run:
+    """A run without evaluations that learns from its first step on."""
+    run = build(folder)
+    run.warmup, run.evaluate = 1, lambda weights: {}
+    return run
+
+
+@torch.no_grad()
+def loss_of(run: Run) -> float:
+    run.model.train()
+    return sum(run.compute_loss(step)["loss"].item() for step in range(3))
+
+
+def check_run(build: Callable[[Path], Run], folder: Path, stop_after: int) -> Run:
+    """The loss goes down, and a run cut after `stop_after` steps ends as the whole one."""
+    whole = quick(build, folder / "whole")
+    before = loss_of(whole)
+    finished = train(whole)
+    assert loss_of(whole) < before
+    train(quick(build, folder / "cut"), stop_after)
+    resumed = quick(build, folder / "cut")
+    again = train(resumed)
+    for one, two in ((finished, again), (whole.model, resumed.model)):
+        ours, theirs = one.state_dict(), two.state_dict()
+        assert ours.keys() == theirs.keys()
+        assert not [name for name in ours if not torch.equal(ours[name], theirs[name])]
+    return whole
+
+
+def test_the_autoencoder_learns_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = autoencoder.pictures
+
+    @cache
+    def some(seed: int, first: int, count: int, side: str) -> torch.Tensor:
+        return every(seed, first, min(count, 24), side)
+
+    monkeypatch.setattr(autoencoder, "pictures", some)
+    build = partial(autoencoder.build, steps=8, batch=4, rate=3e-4, seed=0)
+    run = check_run(build, tmp_path, stop_after=3)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert result.keys() == {"psnr_held", "psnr_seen"}
+    assert all(15 < value < 60 for value in result.values())
+
+    command(
+        autoencoder.main, run=tmp_path / "whole", steps=8, batch=4, threads=1, export=tmp_path / "movq",
+    )  # fmt: skip
+    written = load_file(tmp_path / "movq" / MODULE_WEIGHTS)
+    assert {tensor.dtype for tensor in written.values()} == {torch.float16}
+    loaded = PocketMOVQ.from_pretrained(tmp_path / "movq", torch_dtype=torch.float32).eval()
+    picture = some(0, 0, 1, "train")
+    error = loaded.encode(picture) - run.ema.encode(picture)
+    assert error.abs().max() < 0.05
+
+
+def test_the_clip_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
+    merges = tmp_path / "merges.txt.gz"
+    build = partial(clip.build, shard_folder, merges=merges, steps=6, batch=12, rate=1e-3, seed=0)
+    run = check_run(build, tmp_path, stop_after=2)
+    tower = run.model.tower
+    assert all(torch.equal(v, toy_trunk()[k]) for k, v in tower.trunk.state_dict().items())
+
+    export = tmp_path / "clip"
+    command(
+        clip.main, shards=shard_folder, run=tmp_path / "whole", steps=6, batch=12, threads=1,
+        export=export,
+    )  # fmt: skip
+    written = load_file(export / "open_clip_model.safetensors")
+    assert torch.float32 not in {tensor.dtype for tensor in written.values()}
+    loaded = Clip.from_folder(export)
+    # What the trainers computed from the shards is what the application computes from pictures.
+    index = np.arange(3)
+    kept = clip.Shards(shard_folder)
+    expected = run.ema.tower.embed(*kept.features(run.ema.tower, "held", index))
+    given = loaded.image([Image.fromarray(p) for p in kept.pictures("held", index)])
+    assert F.cosine_similarity(given, expected).min() > 0.999
+    captions = [kept.rows["held"][i].caption for i in index]
+    difference = loaded.text(captions).pooled - run.ema.clip.text(captions).pooled
+    assert difference.abs().max() < 0.05
+
+
+def test_the_clip_is_measured_on_held_out_scenes(shard_folder: Path, tmp_path: Path) -> None:
+    run = clip.build(shard_folder, tmp_path, tmp_path / "merges.txt.gz", 1, 8, 1e-3, 0)
+    result = run.evaluate(run.model.eval())
+    assert result.keys() == {
+        "caption_r1_held", "caption_r1_seen", "redraw_r2_held", "redraw_r2_seen",
+        "instance_r1_held",
+    }  # fmt: skip
+    assert all(np.isfinite(value) and value <= 1 for value in result.values())
+    assert run.evaluate(run.model) == result
+
+
+def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
+    widths = (32, 32, 32)
+    build = partial(decoder.build, embedded, steps=6, batch=16, rate=1e-3, seed=0, widths=widths)
+    run = check_run(build, tmp_path, stop_after=4)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert result.keys() == {"velocity_held", "hint_r2_held", "velocity_seen", "hint_r2_seen"}
+    assert all(map(np.isfinite, result.values()))
+
+    export = random_stack / "decoder"
+    command(
+        decoder.main, shards=embedded, run=tmp_path / "whole", steps=6, batch=16,
+        widths="32 32 32", threads=1, export=export,
+    )  # fmt: skip
+    written = load_file(export / "unet" / MODULE_WEIGHTS)
+    assert {tensor.dtype for tensor in written.values()} == {torch.float16}
+    painter = Decoder.from_folder(export)
+    embeds = torch.from_numpy(np.load(embedded / "held-embed.npy")[:2]).float()
+    null = torch.from_numpy(np.load(embedded / "null-embed.npy")).float()
+    painted = painter.paint(embeds, null, seeds=(0, 1), steps=2, guidance=2.0, batch_size=2)
+    assert [picture.size for picture in painted] == [(128, 128)] * 2
+
+
+def test_the_hint_starts_from_a_clips_redrawing_head(
+    shard_folder: Path, embedded: Path, tmp_path: Path
+) -> None:
+    merges = tmp_path / "merges.txt.gz"
+    build = partial(clip.build, shard_folder, merges=merges, steps=1, batch=8, rate=1e-3, seed=0)
+    source = quick(build, tmp_path / "clip")
+    train(source)
+    run = decoder.build(
+        embedded, tmp_path / "unet", 1, 8, 1e-3, 0, (32, 32, 32), hint_from=tmp_path / "clip"
+    )
+    for name, tensor in run.model.hint.state_dict().items():
+        assert torch.equal(tensor, source.ema.redraw.state_dict()[name])
+
+
+def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
+    clip_folder = random_stack / "clip"
+    build = partial(prior.build, embedded, clip_folder, steps=8, batch=16, rate=1e-3, seed=0)
+    run = check_run(build, tmp_path, stop_after=5)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert {name.rsplit("_", 1)[1] for name in result} == {"held", "seen"}
+    assert all(-1 <= value <= 1 for value in result.values())
+
+    command(
+        prior.main, shards=embedded, clip=clip_folder, run=tmp_path / "whole", steps=8, batch=16,
+        threads=1, export=tmp_path / "prior",
+    )  # fmt: skip
+    loaded = Prior.from_folder(tmp_path / "prior")
+    text = Clip.from_folder(clip_folder).text(["a cat wearing a hat", "a dog"])
+    noise = torch.randn(2, DIM, generator=generator(0, 0))
+    control = torch.from_numpy(np.load(embedded / "null-embed.npy")).float().expand(2, -1)
+    with torch.no_grad():
+        ours, theirs = (prior.predict(p, text, control, noise) for p in (loaded, run.ema))
+    assert (ours - theirs).abs().max() < 0.02
+
+
+# What they are trained on
+
+
+def test_shards_hold_the_scenes_that_their_rows_describe(shard_folder: Path) -> None:
+    chosen, _ = shards.load()
+    for side, seed, count in (("train", 0, TRAIN_SCENES), ("held", 1, SCENES), ("seen", 1, SCENES)):
+        rows = shards.read_rows(shard_folder, side)
+        pictures = np.load(shard_folder / f"{side}-scenes.npy", mmap_mode="r")
+        assert len(rows) == len(pictures) == count
+        for index in range(0, count, 17):
+            scene, row = sample_scene(seed, index, side), rows[index]
+            assert np.array_equal(pictures[index], np.asarray(render(scene)))
+            assert (row.caption, row.nouns) == (scene.caption, scene.nouns)
+            assert (row.place, row.relation) == (scene.place.name, scene.relation.name)
+            assert tuple(chosen[s] for s, _ in row.subjects) == scene.sprites
+            hues = [palette(chosen[s].name)[h] for s, h in row.subjects]
+            assert tuple(hues) == scene.hues
+
+
+def test_views_are_found_where_the_index_says(shard_folder: Path) -> None:
+    chosen, _ = shards.load()
+    views = clip.Shards(shard_folder).views
+    assert len(views) == len(chosen) * HUES * shards.VIEWS
+    for number, hue, view in ((0, 0, 0), (3, 5, 1), (len(chosen) - 1, 2, 3)):
+        name = chosen[number].name
+        expected = np.asarray(sprite_view(name, palette(name)[hue], f"{hue}-{view}"))
+        assert np.array_equal(views[clip.view_index(number, hue, view)], expected)
+
+
+def test_writing_shards_again_keeps_what_is_there(shard_folder: Path) -> None:
+    before = {p.name: p.stat().st_mtime_ns for p in shard_folder.iterdir() if p.is_file()}
+    command(shards.main, out=shard_folder, train=TRAIN_SCENES)
+    after = {p.name: p.stat().st_mtime_ns for p in shard_folder.iterdir() if p.is_file()}
+    assert before == after
+    assert not list(shard_folder.glob("*.part"))
+
+
+def test_features_go_on_where_they_were_killed(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 255, (150, 2, 2, 3), np.uint8)
+    done: list[int] = []
+
+    def fast(batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        if len(done) == 1:
+            done.append(0)
+            raise KeyboardInterrupt
+        done.append(len(batch))
+        value = batch.mean((1, 2, 3))[:, None]
+        return np.broadcast_to(value[..., None], (len(batch), GRID**2, CHANNELS)), value
+
+    with pytest.raises(KeyboardInterrupt):
+        features.extract(fast, tmp_path, "some", pictures)
+    features.extract(fast, tmp_path, "some", pictures)
+    features.extract(fast, tmp_path, "some", pictures)
+    assert done == [64, 0, 64, 22]
+    logits = np.load(tmp_path / "some-logits.npy")
+    assert np.allclose(logits[:, 0], pictures.mean((1, 2, 3)), rtol=1e-3)
+
+
+def test_embeddings_are_of_the_shards_pictures(embedded: Path, random_stack: Path) -> None:
+    network = Clip.from_folder(random_stack / "clip")
+    movq = PocketMOVQ.from_pretrained(random_stack / "decoder" / "movq").float()
+    kept = clip.Shards(embedded)
+
+    def stored(name: str) -> torch.Tensor:
+        return torch.from_numpy(np.load(embedded / f"{name}.npy")).float()
+
+    pictures = kept.pictures("held", np.array([0, 4, 8]))
+    given = network.image([Image.fromarray(p) for p in pictures])
+    assert F.cosine_similarity(given, stored("held-embed")[[0, 4, 8]]).min() > 0.999
+    with torch.no_grad():
+        latents = movq.encode(clip.pixels(pictures))
+    assert (latents - stored("held-latents")[[0, 4, 8]]).abs().max() < 0.02
+    edges = network.image([Image.fromarray(p) for p in embeddings.edges(pictures)])
+    assert F.cosine_similarity(edges, stored("held-edges-embed")[:3]).min() > 0.999
+    assert torch.allclose(network.null_image(), stored("null-embed"), atol=5e-3)
+    for name in (*SIDES, "views"):
+        count = len(kept.views) if name == "views" else len(kept.rows[name])
+        assert len(stored(f"{name}-embed")) == len(stored(f"{name}-latents")) == count
+
+
+def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
+    chosen, _ = shards.load()
+    held = load_split().sprites
+    assert any(sprite.name in held for sprite in chosen)
+    per_sprite = HUES * shards.VIEWS
+    drawn = {chosen[i // per_sprite].name for i in decoder.train_views()}
+    assert drawn == {sprite.name for sprite in chosen} - held
+    for row in shards.read_rows(shard_folder, "train"):
+        assert not {chosen[number].name for number, _ in row.subjects} & held
+    batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(DIM), 0, 8)
+    for step in range(30):
+        nouns, first, second = batches.instances(random.Random(step))
+        shown = [chosen[i // per_sprite] for i in first]
+        assert not {sprite.name for sprite in shown} & held
+        assert [sprite.noun for sprite in shown] == nouns
+        # Two views of one sprite in one colouring, never the same view.
+        assert np.array_equal(first // shards.VIEWS, second // shards.VIEWS)
+        assert not (first == second).any()
+
+
+def test_an_epoch_shows_every_scene_once(shard_folder: Path) -> None:
+    batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(DIM), 0, 8)
+    epochs = [
+        np.concatenate([batches.scenes(step) for step in range(first, first + TRAIN_SCENES // 8)])
+        for first in (0, TRAIN_SCENES // 8)
+    ]
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(TRAIN_SCENES))
+    assert not np.array_equal(*epochs)
+
+
+def test_some_conditions_are_dropped_and_some_subjects_stand_alone(embedded: Path) -> None:
+    pairs = decoder.Pairs(embedded)
+    dropped = 0
+    for step in range(40):
+        embeds, latents = decoder.draw_batch(pairs, 0, step, 16)
+        assert embeds.shape == (16, DIM) and latents.shape == (16, 8, 16, 16)
+        dropped += int((embeds == pairs.null).all(1).sum())
+    assert dropped / 640 == pytest.approx(decoder.DROP, abs=0.05)
+    one, two = (decoder.draw_batch(pairs, 0, step, 16)[1] for step in (3, 3))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, decoder.draw_batch(pairs, 0, 4, 16)[1])
+
+
+def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack: Path) -> None:
+    network = Clip.from_folder(random_stack / "clip")
+    examples = prior.Examples(embedded, network)
+    rows = examples.rows["train"]
+    index = [i for i, row in enumerate(rows) if len(row.nouns) == 2][:4]
+    plain = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
+    assert torch.equal(plain.states, network.text([rows[i].caption for i in index]).states)
+    both = examples.interleaved("train", index, [[0, 1]] * len(index), random.Random(0))
+    rng = random.Random(0)
+    for row, i in enumerate(index):
+        spans = network.tokenizer.assign(rows[i].caption, rows[i].nouns)
+        views = [clip.view_index(*s, rng.randrange(shards.VIEWS)) for s in rows[i].subjects]
+        own = examples.views[np.array(views)].float()
+        expected = swap(plain.states[row : row + 1], [spans], [own])
+        assert torch.equal(both.states[row : row + 1], expected)
+    assert torch.equal(both.pooled, plain.pooled)
+    control = examples.control("train", [0, 4], [False, True])
+    assert torch.equal(control[0], examples.null[0])
+    assert torch.equal(control[1], examples.edges["train"][1].float())
+
+
+def test_equal_captions_are_no_negatives() -> None:
+    eye = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=-1)
+    scale = torch.tensor(50.0)
+    labels = ["a cat", "a cat", "a dog"]
+    apart = clip.contrast(eye, eye, scale, torch.eye(3, dtype=torch.bool))
+    together = clip.contrast(eye, eye, scale, clip.same(labels, labels))
+    assert together.item() == pytest.approx(0, abs=1e-5)
+    assert apart.item() == pytest.approx(2 * np.log(2) / 3, rel=1e-4)
+    expected = F.cross_entropy(scale * eye @ eye.T, torch.arange(3))
+    assert apart.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+# Export
+
+
+def test_an_export_of_another_network_is_refused(random_stack: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clip"
+    clip.write_merges(folder / "merges.txt.gz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clip, "TEXT_LAYERS", 2)
+        deeper = clip.configuration()
+    save_clip(Clip.from_folder(random_stack / "clip"), deeper, folder)
+    with pytest.raises(WeightsError, match="does not fit its configuration"):
+        Clip.from_folder(folder)
+
+
+def test_weights_too_large_for_half_precision_are_not_exported(tmp_path: Path) -> None:
+    movq = PocketMOVQ()
+    with torch.no_grad():
+        movq.encode_in.bias[0] = 1e6
+    with pytest.raises(WeightsError, match="encode_in.bias"):
+        save_module(movq, tmp_path)
+    assert not (tmp_path / MODULE_WEIGHTS).exists()
+
+
+def test_the_merges_are_the_most_frequent_and_written_the_same_twice(tmp_path: Path) -> None:
+    for name in ("a.gz", "b.gz"):
+        clip.write_merges(tmp_path / name)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    network = Clip.from_config(clip.configuration() | {"tokenizer": {"merges": "a.gz"}}, tmp_path)
+    assert network.tokenizer.vocab_size == 512 + clip.MERGES + 2
+
+
+def test_the_loop_is_shared() -> None:
+    assert all(module.train is loop.train for module in (autoencoder, clip, decoder, prior))
