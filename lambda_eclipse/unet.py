@@ -1,10 +1,10 @@
 """The pocket stack's U-Net: Kandinsky 2.2's form with a coarse picture as a hint.
 
-An embedding determines nearly all of a sticker-world picture, and most of that linearly: a closed-
-form regression (`start_hint`) gives a slightly blurred picture before any training. The hint is that
-regression and what a small network adds to it, concatenated to the noisy latents as Kandinsky 2.2's ControlNet variant concatenates its
-own (`addition_embed_type="image_hint"` in diffusers), but computed from the embedding inside, so
-that the pipeline needs nothing else.
+An embedding determines nearly all of a sticker-world picture, and most of that linearly: a ridge
+regression (`start_hint`) gives a slightly blurred picture before any training. The hint is that
+regression and what a small network adds to it, concatenated to the noisy latents as Kandinsky 2.2's
+ControlNet variant concatenates its own (`addition_embed_type="image_hint"` in diffusers), but
+computed from the embedding inside, so that the pipeline needs nothing else.
 """
 
 from typing import Any

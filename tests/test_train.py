@@ -32,7 +32,7 @@ from train.stickers.sprites import Sprite
 from train.teacher import Lexicon
 
 DIM = 64  # embedding width
-TRAIN_SCENES, SCENES = 72, 256  # the trainers evaluate on 256
+TRAIN_SCENES, SCENES = 70, 256  # the trainers evaluate on 256
 TRAINED = "cat dog robot clown apple car ball guitar castle tower hat glasses".split()
 SIDES = ("train", "held", "seen")
 
@@ -228,7 +228,8 @@ def test_the_autoencoder_learns_and_resumes(
     assert all(15 < value < 60 for value in result.values())
 
     command(
-        autoencoder.main, run=tmp_path / "whole", steps=8, batch=4, threads=1, export=tmp_path / "movq",
+        autoencoder.main, run=tmp_path / "whole", steps=8, batch=4, threads=1,
+        export=tmp_path / "movq",
     )  # fmt: skip
     written = load_file(tmp_path / "movq" / MODULE_WEIGHTS)
     assert {tensor.dtype for tensor in written.values()} == {torch.float16}
@@ -295,20 +296,6 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
     null = torch.from_numpy(np.load(embedded / "null-embed.npy")).float()
     painted = painter.paint(embeds, null, seeds=(0, 1), steps=2, guidance=2.0, batch_size=2)
     assert [picture.size for picture in painted] == [(128, 128)] * 2
-
-
-def test_the_hint_starts_from_a_clips_redrawing_head(
-    shard_folder: Path, embedded: Path, tmp_path: Path
-) -> None:
-    merges = tmp_path / "merges.txt.gz"
-    build = partial(clip.build, shard_folder, merges=merges, steps=1, batch=8, rate=1e-3, seed=0)
-    source = quick(build, tmp_path / "clip")
-    train(source)
-    run = decoder.build(
-        embedded, tmp_path / "unet", 1, 8, 1e-3, 0, (32, 32, 32), hint_from=tmp_path / "clip"
-    )
-    for name, tensor in run.model.hint.state_dict().items():
-        assert torch.equal(tensor, source.ema.redraw.state_dict()[name])
 
 
 def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
@@ -410,6 +397,9 @@ def test_embeddings_are_of_the_shards_pictures(embedded: Path, random_stack: Pat
     for name in (*SIDES, "views"):
         count = len(kept.views) if name == "views" else len(kept.rows[name])
         assert len(stored(f"{name}-embed")) == len(stored(f"{name}-latents")) == count
+    for name in SIDES:  # one for every scene that the prior may ask for
+        last = range(0, len(kept.rows[name]), embeddings.EDGE_EVERY)[-1]
+        assert len(stored(f"{name}-edges-embed")) == last // embeddings.EDGE_EVERY + 1
 
 
 def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
@@ -433,10 +423,10 @@ def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
 
 
 def test_an_epoch_shows_every_scene_once(shard_folder: Path) -> None:
-    batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(DIM), 0, 8)
+    batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(DIM), 0, 10)
     epochs = [
-        np.concatenate([batches.scenes(step) for step in range(first, first + TRAIN_SCENES // 8)])
-        for first in (0, TRAIN_SCENES // 8)
+        np.concatenate([batches.scenes(step) for step in range(first, first + TRAIN_SCENES // 10)])
+        for first in (0, TRAIN_SCENES // 10)
     ]
     for epoch in epochs:
         assert sorted(epoch) == list(range(TRAIN_SCENES))
@@ -454,6 +444,33 @@ def test_some_conditions_are_dropped_and_some_subjects_stand_alone(embedded: Pat
     one, two = (decoder.draw_batch(pairs, 0, step, 16)[1] for step in (3, 3))
     assert torch.equal(one, two)
     assert not torch.equal(one, decoder.draw_batch(pairs, 0, 4, 16)[1])
+
+
+def test_the_decoder_may_be_given_the_priors_predictions(
+    embedded: Path, random_stack: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    for path in embedded.iterdir():
+        (folder / path.name).symlink_to(path)
+    with pytest.raises(ValueError, match="train.prior --predict"):
+        decoder.draw_batch(decoder.Pairs(folder), 0, 0, 16, predicted_share=0.5)
+    command(
+        prior.main, shards=folder, clip=random_stack / "clip", run=tmp_path / "run", steps=1,
+        batch=8, threads=1, predict=40,
+    )  # fmt: skip
+    pairs = decoder.Pairs(folder)
+    assert pairs.predicted is not None and pairs.predicted.shape == (40, DIM)
+    known = {tuple(row) for row in pairs.predicted.float().tolist()}
+    used = 0
+    for step in range(20):
+        embeds, latents = decoder.draw_batch(pairs, 0, step, 16, predicted_share=0.5)
+        used += sum(tuple(row) in known for row in embeds.tolist())
+        # The target stays the true picture; 14 of 16 are scenes, the others subjects alone.
+        assert torch.equal(latents[:14], decoder.draw_batch(pairs, 0, step, 16)[1][:14])
+    # Half of the scenes, of which 40 in 70 have one, less those dropped.
+    expected = 20 * 14 * 0.5 * 40 / TRAIN_SCENES * (1 - decoder.DROP)
+    assert used == pytest.approx(expected, rel=0.35)
 
 
 def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack: Path) -> None:

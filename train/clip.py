@@ -45,7 +45,8 @@ WEIGHTS = {"caption": 1.0, "noun": 0.5, "instance": 0.5, "redraw": 4.0, "photo":
 
 def write_merges(path: Path) -> None:
     """OpenCLIP's byte-pair merges, cut to the most frequent `MERGES`."""
-    lines = gzip.open(default_bpe()).read().decode("utf-8").split("\n")[: MERGES + 1]
+    with gzip.open(default_bpe()) as full:
+        lines = full.read().decode("utf-8").split("\n")[: MERGES + 1]
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as file:
         file.write("\n".join(lines).encode("utf-8"))
@@ -250,9 +251,16 @@ def evaluate(model: ClipWithHeads, shards: Shards, coder: PocketMOVQ) -> dict[st
 
 
 def build(
-    shards_folder: Path, folder: Path, merges: Path, steps: int, batch: int, rate: float, seed: int
+    shards_folder: Path,
+    folder: Path,
+    merges: Path,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    text_from: Path | None = None,
 ) -> Run:
-    """A run of the CLIP."""
+    """A run of the CLIP; of its text tower alone, starting from the run `text_from` if given."""
     torch.manual_seed(seed)
     config = configuration()
     write_merges(merges)
@@ -267,6 +275,11 @@ def build(
     model.tower.patches.requires_grad_(False)
     sample = np.arange(0, min(4 * PCA_SCENES, len(shards.rows["train"])), 4)
     model.tower.start_detail(shards.features(model.tower, "train", sample)[2])
+    if text_from is not None:
+        state = torch.load(text_from / "checkpoint.pt", weights_only=True)["ema"]
+        model.load_state_dict(state)
+        model.tower.requires_grad_(False)  # pictures keep their places; words move to them
+        model.redraw.requires_grad_(False)
     lexicon = load_lexicon(shards_folder / "cache")
     batches = Batches(shards, lexicon, model.tower, seed, batch)
 
@@ -334,6 +347,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--text-from", type=Path, metavar="RUN", help="train only the text tower of this CLIP run"
+    )
     parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -346,6 +362,7 @@ def main() -> None:
         arguments.batch,
         arguments.rate,
         arguments.seed,
+        arguments.text_from,
     )
     model = train(run)
     if arguments.export:

@@ -65,17 +65,30 @@ class Pairs:
         self.latents = {name: array(f"{name}-latents") for name in self.embeds}
         self.null = array("null-embed").float()
         self.views = train_views()
+        path = folder / "train-predicted.npy"
+        self.predicted = torch.from_numpy(np.load(path)) if path.exists() else None
 
     def get(self, name: str, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """(n, D), (n, C, S, S) float32."""
         return self.embeds[name][index].float(), self.latents[name][index].float()
 
 
-def draw_batch(pairs: Pairs, seed: int, step: int, batch: int) -> tuple[Tensor, Tensor]:
-    """The step's embeddings (B, D), some dropped to the null image, and latents (B, C, S, S)."""
+def draw_batch(
+    pairs: Pairs, seed: int, step: int, batch: int, predicted_share: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The step's embeddings (B, D), some dropped to the null image, and latents (B, C, S, S).
+
+    For `predicted_share` of the scenes that have one, the embedding is the prior's prediction.
+    """
     rng = np.random.default_rng((seed, step))
     alone = round(batch * VIEW_SHARE)
-    scenes = pairs.get("train", rng.choice(len(pairs.embeds["train"]), batch - alone, False))
+    index = rng.choice(len(pairs.embeds["train"]), batch - alone, False)
+    scenes = pairs.get("train", index)
+    if predicted_share:
+        if pairs.predicted is None:
+            raise ValueError("train-predicted.npy is missing: write it with train.prior --predict")
+        use = (rng.random(len(index)) < predicted_share) & (index < len(pairs.predicted))
+        scenes[0][use] = pairs.predicted[index[use]].float()
     views = pairs.get("views", rng.choice(pairs.views, alone, False))
     embeds, latents = (torch.cat(pair) for pair in zip(scenes, views, strict=True))
     dropped = torch.from_numpy(rng.random(batch) < DROP)
@@ -113,6 +126,7 @@ def build(
     rate: float,
     seed: int,
     widths: tuple[int, ...],
+    predicted_share: float = 0.0,
 ) -> Run:
     """A run of the U-Net."""
     torch.manual_seed(seed)
@@ -130,7 +144,7 @@ def build(
     scheduler = DDIMScheduler.from_config(SCHEDULER)
 
     def compute_loss(step: int) -> dict[str, Tensor]:
-        embeds, latents = draw_batch(pairs, seed, step, batch)
+        embeds, latents = draw_batch(pairs, seed, step, batch, predicted_share)
         return losses(model, scheduler, embeds, latents, generator(seed, step))
 
     @torch.no_grad()
@@ -169,6 +183,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 192])
+    parser.add_argument(
+        "--predicted-share", type=float, default=0.0, help="of scenes painted from the prior's word"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--export", type=Path, help="folder for unet/ and scheduler/")
@@ -182,6 +199,7 @@ def main() -> None:
         arguments.rate,
         arguments.seed,
         tuple(arguments.widths),
+        arguments.predicted_share,
     )
     model = train(run)
     if arguments.export:

@@ -81,7 +81,7 @@ def main() -> None:
         for name in ("held", "seen", "train"):
             write(
                 folder / f"{name}-edges-embed.npy",
-                counts[name] // EDGE_EVERY,
+                -(-counts[name] // EDGE_EVERY),  # the last ones too when it does not divide
                 lambda index, name=name: embed_edges(name, index),
             )
     if arguments.movq:

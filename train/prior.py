@@ -112,6 +112,27 @@ def evaluate(prior: nn.Module, examples: Examples, count: int = 512) -> dict[str
     return result
 
 
+@torch.no_grad()
+def write_predictions(prior: nn.Module, examples: Examples, folder: Path, count: int) -> None:
+    """`train-predicted.npy` (count, D) float16: what the prior makes of the first training scenes.
+
+    All subjects as pictures, no edge maps. The decoder learns from them what to make of embeddings
+    that are a little less certain than true ones.
+    """
+    rows = []
+    for first in range(0, count, 128):
+        index = list(range(first, min(count, first + 128)))
+        shown = [list(range(len(examples.rows["train"][i].nouns))) for i in index]
+        text = examples.interleaved("train", index, shown, random.Random(first))
+        control = examples.control("train", index, [False] * len(index))
+        noise = torch.randn(control.shape, generator=generator(3, first))
+        rows.append(predict(prior, text, control, noise).half().numpy())
+    part = folder / "train-predicted.npy.part"
+    with part.open("wb") as file:
+        np.save(file, np.concatenate(rows))
+    part.replace(folder / "train-predicted.npy")
+
+
 def build(
     shards: Path, clip_folder: Path, folder: Path, steps: int, batch: int, rate: float, seed: int
 ) -> Run:
@@ -170,6 +191,9 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--predict", type=int, metavar="N", help="also write predictions for N training scenes"
+    )
     parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -185,6 +209,9 @@ def main() -> None:
     model = train(run)
     if arguments.export:
         model.save(arguments.export)
+    if arguments.predict:
+        examples = Examples(arguments.shards, Clip.from_folder(arguments.clip))
+        write_predictions(model, examples, arguments.shards, arguments.predict)
 
 
 if __name__ == "__main__":

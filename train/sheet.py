@@ -36,9 +36,7 @@ def main() -> None:
     cells, labels = [], []
     for i, scene in enumerate(scenes):
         views = [subject_view(scene, k) for k in range(len(scene.nouns))]
-        subjects = tuple(
-            Subject(noun, view) for noun, view in zip(scene.nouns, views, strict=True)
-        )
+        subjects = tuple(Subject(noun, view) for noun, view in zip(scene.nouns, views, strict=True))
         [picture] = studio.generate(Request(scene.caption, subjects, seed=i))
         cells += [views[0], truth[i], rebuilt[i], picture.image]
         labels += ["subject 1", scene.caption, "from true embedding", "from the prior"]

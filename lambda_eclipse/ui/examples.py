@@ -35,6 +35,12 @@ COMPOSE = (
     Example(TWO, "a cat wearing a hat", (("cat", "cat-2.png"), ("hat", "hat-1.png")), seed=4),
     Example(
         TWO,
+        "a cat wearing a hat on the beach",
+        (("cat", "cat-photo.jpg"), ("hat", "hat-1.png")),
+        seed=11,
+    ),
+    Example(
+        TWO,
         "a dog and a cat playing in the garden",
         (("dog", "dog-2.png"), ("cat", "cat-1.png")),
         seed=5,

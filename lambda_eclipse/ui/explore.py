@@ -104,18 +104,19 @@ def explore_view(engine: Engine) -> Sampling:
         actions.at_pad, [pad, *subjects, *sampling], shown, trigger_mode="always_last",
         **PRIVATE, **HEAVY,
     )  # fmt: skip
-    # A move makes a full picture of the last point pointless: stop that first.
     moving = pad.input(
         actions.quick, [pad, *subjects, *sampling], shown, trigger_mode="always_last",
-        cancels=[at_sliders, at_pad], **PRIVATE, **HEAVY,
+        **PRIVATE, **HEAVY,
     )  # fmt: skip
+    # A move makes a full picture of the last point pointless: stop that first.
+    pad.start(None, None, None, cancels=[at_sliders, at_pad])
     whole.click(actions.make_room, size, cells, queue=False, **PRIVATE)
     painted = whole.click(
         actions.grid, [*subjects, size, *sampling], [cells, progress], api_name="grid",
         **QUIET, **HEAVY,
     )  # fmt: skip
     painted.success(actions.lay_under, cells, pad, **PRIVATE)
-    filled = cards.click(actions.fill, None, [*subjects, seed], queue=False, **PRIVATE)
+    filled = cards.click(actions.fill, None, [*subjects, seed, x, y, pad], queue=False, **PRIVATE)
     example = filled.then(actions.at, [*subjects, x, y, *sampling], shown, **PRIVATE, **HEAVY)
 
     running = [at_sliders, at_pad, moving, painted, example]

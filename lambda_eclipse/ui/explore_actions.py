@@ -182,8 +182,9 @@ class ExploreActions:
         return gr.update(corners=[f"{a} {i} + {b} {j}" for i, j in pairs])
 
     def fill(self, event: gr.EventData) -> list:
-        """The form of an example: prompt, then word and two pictures of A and of B, seed."""
+        """The form of an example: prompt, word and two pictures each, seed; and the middle."""
         example = [example for example in EXPLORE if example.complete()][event.index]
         a1, a2, b1, b2 = (str(path) for path in example.files())
         noun_a, noun_b = example.subjects[0][0], example.subjects[2][0]
-        return [example.prompt, noun_a, a1, a2, noun_b, b1, b2, example.seed]
+        middle = [0.5, 0.5, (0.5, 0.5)]
+        return [example.prompt, noun_a, a1, a2, noun_b, b1, b2, example.seed, *middle]

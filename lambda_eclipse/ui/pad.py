@@ -66,6 +66,7 @@ element.addEventListener('pointerdown', (event) => {
   dragging = event.pointerId;
   element.setPointerCapture(event.pointerId);
   part('square').classList.add('le-dragging');
+  trigger('start');
   part('handle').focus({preventScroll: true});
   follow(event);
 });
@@ -85,9 +86,10 @@ element.addEventListener('keydown', (event) => {
   if (!move) return;
   event.preventDefault();
   const point = props.value || {x: 0.5, y: 0.5};
+  if (moved === null) trigger('start');
   put(point.x + move[0], point.y + move[1]);
   clearTimeout(moved);
-  moved = setTimeout(() => trigger('release'), 500);
+  moved = setTimeout(() => { moved = null; trigger('release'); }, 500);
 });
 
 watch(['value', 'corners', 'backdrop'], show);
@@ -100,8 +102,8 @@ CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
 class SquarePad(gr.HTML):
     """A square with a handle for mouse, touch and keyboard.
 
-    Events: `input` while the point moves, `release` when it was let go (for the keyboard: half a
-    second after the last key). `corners` are the four labels from top left to bottom right;
+    Events: `start` before the first move, `input` while the point moves, `release` when it was let
+    go (for the keyboard: half a second after the last key). `corners` are the four labels from top left to bottom right;
     `backdrop` is a data URI of a picture to lay under the square, or "".
     """
 

@@ -1,4 +1,4 @@
-"""The concepts of sticker world: the noun, its icon names, its synonyms and what it can do in a scene.
+"""The concepts of sticker world: noun, icon names, synonyms, and what it can do in a scene.
 
 All nouns of the paper's Table 9 are here (guinea pig as "hamster", french horn as "trumpet", vase
 as "amphora", stuffed animal as "teddy bear").
@@ -12,7 +12,7 @@ class Concept:
     """One kind of thing. `icons` are tried in order in every art set."""
 
     noun: str
-    kind: str  # animal, person, food, head (worn on it), eyes (worn over them), thing, vehicle, building
+    kind: str  # animal, person, food, head (worn on it), eyes (over them), thing, vehicle, building
     icons: tuple[str, ...]
     synonyms: tuple[str, ...] = ()
 

@@ -330,8 +330,8 @@ def _put_on(scene: Scene, fitted: list[tuple[Image.Image, Spot]]) -> tuple[Image
 def sprite_view(name: str, hue: float, key: str) -> Image.Image:
     """A sprite alone on white, RGB 128 × 128; the view is drawn from `key`.
 
-    Mirrored in one of five, turned up to 8°, at 0.8-1 of the frame, light changed by up to 8 %: what the
-    masking of a user's picture gives (paper, Sec. 3.2).
+    Mirrored in one of five, turned up to 8°, at 0.8-1 of the frame, light changed by up to 8 %:
+    what the masking of a user's picture gives (paper, Sec. 3.2).
     """
     rng = random.Random(f"view-{name}-{key}")
     _, pictures = load()
