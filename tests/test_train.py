@@ -128,7 +128,7 @@ def small_world(one_thread: None) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scenes, "_pools", pools)
-        for module in (shards, clip, decoder):
+        for module in (shards, clip):
             patch.setattr(module, "load", lambda: (chosen, pictures))
         for module in (features, clip):
             patch.setattr(module, "load_trunk", load_toy_trunk)
@@ -402,16 +402,23 @@ def test_embeddings_are_of_the_shards_pictures(embedded: Path, random_stack: Pat
         assert len(stored(f"{name}-edges-embed")) == last // embeddings.EDGE_EVERY + 1
 
 
-def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
+def test_no_trainer_is_given_a_held_out_sprite(
+    shard_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remember(seen, compute, tower, name, index):
+        seen.append(index)
+        return compute(tower, name, index)
+
     chosen, _ = shards.load()
     held = load_split().sprites
     assert any(sprite.name in held for sprite in chosen)
     per_sprite = HUES * shards.VIEWS
-    drawn = {chosen[i // per_sprite].name for i in decoder.train_views()}
+    drawn = {chosen[i // per_sprite].name for i in shards.train_views()}
     assert drawn == {sprite.name for sprite in chosen} - held
     for row in shards.read_rows(shard_folder, "train"):
         assert not {chosen[number].name for number, _ in row.subjects} & held
     batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(DIM), 0, 8)
+    features_of = batches.shards.features
     for step in range(30):
         nouns, first, second = batches.instances(random.Random(step))
         shown = [chosen[i // per_sprite] for i in first]
@@ -420,6 +427,11 @@ def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
         # Two views of one sprite in one colouring, never the same view.
         assert np.array_equal(first // shards.VIEWS, second // shards.VIEWS)
         assert not (first == second).any()
+        seen: list[np.ndarray] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(batches.shards, "features", partial(remember, seen, features_of))
+            batches.anchors(random.Random(step), step)
+        assert not {chosen[i // per_sprite].name for i in np.concatenate(seen)} & held
 
 
 def test_an_epoch_shows_every_scene_once(shard_folder: Path) -> None:

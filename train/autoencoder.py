@@ -7,7 +7,6 @@ that the decoder forgives what a diffusion model gets slightly wrong. Held-out m
 scenes with held-out sprites (and of new scenes with training sprites).
 """
 
-import argparse
 import math
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_eclipse.movq import PocketMOVQ
-from train.loop import Run, generator, train
+from train.loop import Run, command, generator, train
 from train.stickers.scenes import render, sample_scene, subject_view
 
 NOISE = 0.05  # of latents with mean square 1
@@ -79,14 +78,7 @@ def build(folder: Path, steps: int, batch: int, rate: float, seed: int) -> Run:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description="Train the pocket autoencoder.")
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
+    parser = command("Train the pocket autoencoder.", steps=2000, batch=16, rate=1.5e-3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run = build(arguments.run, arguments.steps, arguments.batch, arguments.rate, arguments.seed)

@@ -12,7 +12,7 @@ Held-out metrics: caption → picture R@1 among 256 scenes of held-out sprites, 
 sprite → its other view R@1, and the share of latent variance that the redrawing explains.
 """
 
-import argparse
+import copy
 import gzip
 import math
 import random
@@ -28,8 +28,8 @@ from lambda_eclipse.clip import Clip
 from lambda_eclipse.movq import PocketMOVQ
 from lambda_eclipse.tower import GridTower
 from train.features import MEAN, STD, load_trunk
-from train.loop import Run, generator, train
-from train.shards import VIEWS, Row, read_rows
+from train.loop import Run, command, generator, train
+from train.shards import VIEWS, Shards, pixels, train_views, view_index
 from train.stickers.scenes import HUES
 from train.stickers.split import load_split
 from train.stickers.sprites import load
@@ -40,7 +40,15 @@ PCA_SCENES = 6000
 MERGES = 12_000  # of OpenCLIP's 48,894: a token table of 10 MB instead of 38
 INSTANCES, ANCHORS, WORDS = 48, 32, 48  # per step, beside the batch of scenes
 NOUN_TEMPLATES = ("a {}", "{}", "a picture of a {}", "a {} on a white background")
-WEIGHTS = {"caption": 1.0, "noun": 0.5, "instance": 0.5, "redraw": 4.0, "photo": 0.5, "word": 1.0}
+WEIGHTS = {
+    "caption": 1.0,
+    "noun": 0.5,
+    "instance": 0.5,
+    "redraw": 4.0,
+    "photo": 0.5,
+    "word": 1.0,
+    "drift": 20.0,
+}
 
 
 def write_merges(path: Path) -> None:
@@ -103,46 +111,6 @@ class ClipWithHeads(nn.Module):
         return self
 
 
-class Shards:
-    """The arrays that training and evaluation read."""
-
-    def __init__(self, folder: Path) -> None:
-        def array(name: str) -> np.ndarray:
-            return np.load(folder / f"{name}.npy", mmap_mode="r")
-
-        self.rows: dict[str, list[Row]] = {}
-        self.scenes, self.grid, self.logits = {}, {}, {}
-        for side in ("train", "held", "seen"):
-            self.rows[side] = read_rows(folder, side)
-            self.scenes[side] = array(f"{side}-scenes")
-            self.grid[side], self.logits[side] = array(f"{side}-grid"), array(f"{side}-logits")
-        self.views = array("views").reshape(-1, 128, 128, 3)
-        self.grid["views"], self.logits["views"] = array("views-grid"), array("views-logits")
-
-    def pictures(self, name: str, index: np.ndarray) -> np.ndarray:
-        """(n, 128, 128, 3) uint8."""
-        return (self.views if name == "views" else self.scenes[name])[index]
-
-    def features(self, tower: GridTower, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
-        """What `tower.embed` takes: (n, 16, 1408), (n, 1000), (n, 2048), float32."""
-        grid, logits = self.grid[name][index], self.logits[name][index]
-        with torch.no_grad():
-            patches = tower.patches(pixels(self.pictures(name, index))).flatten(1)
-        return torch.from_numpy(grid).float(), torch.from_numpy(logits).float(), patches
-
-
-def view_index(
-    sprite: np.ndarray | int, hue: np.ndarray | int, view: np.ndarray | int
-) -> np.ndarray:
-    """Where a view stands in the flattened array of views."""
-    return (np.asarray(sprite) * HUES + hue) * VIEWS + view
-
-
-def pixels(pictures: np.ndarray) -> Tensor:
-    """uint8 (n, 128, 128, 3) → (n, 3, 128, 128) in [−1, 1]."""
-    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def contrast(a: Tensor, b: Tensor, scale: Tensor, positive: Tensor) -> Tensor:
     """Symmetric InfoNCE of unit vectors (n, D), (m, D) with any number of positives each.
 
@@ -163,8 +131,17 @@ def same(labels: list[str], others: list[str]) -> Tensor:
 class Batches:
     """What a step trains on, as a function of (seed, step)."""
 
-    def __init__(self, shards: Shards, lexicon: Lexicon, tower: GridTower, seed: int, batch: int):
+    def __init__(
+        self,
+        shards: Shards,
+        lexicon: Lexicon,
+        tower: GridTower,
+        seed: int,
+        batch: int,
+        anchors: int = ANCHORS,
+    ) -> None:
         self.shards, self.lexicon, self.seed, self.batch = shards, lexicon, seed, batch
+        self.anchor_count = anchors
         sprites, _ = load()
         held = load_split().sprites
         self.nouns = [s.noun for s in sprites]
@@ -173,6 +150,7 @@ class Batches:
             if sprite.name not in held:
                 self.by_noun.setdefault(sprite.noun, []).append(i)
         self.tower = tower
+        self.train_views = train_views()
         names = F.normalize(tower.trunk.classifier.weight, dim=1)
         self.confusion = (names @ names.T).detach()  # which classes the trunk takes for which
 
@@ -201,18 +179,20 @@ class Batches:
 
         Class logits of that class; the rest a stranger's with noise, or hidden.
         """
-        classes = rng.sample(range(1000), ANCHORS)
+        classes = rng.sample(range(1000), self.anchor_count)
         words = []
         for c in classes:
             noun = self.lexicon.class_nouns[c]
             words.append(noun if noun and rng.random() < 0.6 else self.lexicon.class_names[c])
-        noise = torch.randn(ANCHORS, 1000, generator=generator(self.seed, step, 1))
+        noise = torch.randn(self.anchor_count, 1000, generator=generator(self.seed, step, 1))
         sharpness = torch.tensor([rng.uniform(8, 30) for _ in classes])[:, None]
         logits = sharpness * self.confusion[classes] + noise
-        strangers = np.array([rng.randrange(len(self.shards.grid["views"])) for _ in classes])
-        grid, _, patches = self.shards.features(self.tower, "views", np.sort(strangers))
+        strangers = self.train_views[
+            np.sort([rng.randrange(len(self.train_views)) for _ in classes])
+        ]
+        grid, _, patches = self.shards.features(self.tower, "views", strangers)
         grid = grid + torch.randn(grid.shape, generator=generator(self.seed, step, 2))
-        hidden = torch.arange(ANCHORS) % 2 == 0
+        hidden = torch.arange(self.anchor_count) % 2 == 0
         return words, (grid, logits, patches, hidden)
 
 
@@ -259,8 +239,14 @@ def build(
     rate: float,
     seed: int,
     text_from: Path | None = None,
+    photos_from: Path | None = None,
 ) -> Run:
-    """A run of the CLIP; of its text tower alone, starting from the run `text_from` if given."""
+    """A run of the CLIP.
+
+    With `text_from`, of the text tower alone, starting from that run. With `photos_from`, only of
+    what the image tower makes of its trunk's classes: photographs move to their words while
+    drawings are held where they are.
+    """
     torch.manual_seed(seed)
     config = configuration()
     write_merges(merges)
@@ -280,8 +266,15 @@ def build(
         model.load_state_dict(state)
         model.tower.requires_grad_(False)  # pictures keep their places; words move to them
         model.redraw.requires_grad_(False)
+    start = None
+    if photos_from is not None:
+        model.load_state_dict(torch.load(photos_from / "checkpoint.pt", weights_only=True)["ema"])
+        model.requires_grad_(False)
+        model.tower.class_in.requires_grad_(True)
+        start = copy.deepcopy(model.tower).eval()
     lexicon = load_lexicon(shards_folder / "cache")
-    batches = Batches(shards, lexicon, model.tower, seed, batch)
+    anchors = ANCHORS if start is None else 4 * ANCHORS
+    batches = Batches(shards, lexicon, model.tower, seed, batch, anchors)
 
     def compute_loss(step: int) -> dict[str, Tensor]:
         rng = random.Random(f"{seed}-{step}")
@@ -293,10 +286,10 @@ def build(
         names, stand_ins = batches.anchors(rng, step)
         words = rng.sample(lexicon.words, WORDS)
 
-        scenes = model.tower.embed(*shards.features(model.tower, "train", index))  # (B, D)
-        views = model.tower.embed(
-            *shards.features(model.tower, "views", np.concatenate([first, second]))
-        )
+        drawings = shards.features(model.tower, "train", index)
+        scenes = model.tower.embed(*drawings)  # (B, D)
+        alone = shards.features(model.tower, "views", np.concatenate([first, second]))
+        views = model.tower.embed(*alone)
         view_a, view_b = views.chunk(2)  # (96, D) each
         photos = model.tower.embed(*stand_ins)  # (48, D)
         texts = clip.text(captions).pooled  # (B, D)
@@ -317,6 +310,10 @@ def build(
             "photo": contrast(unit(photo_texts), unit(photos), scale, same(names, names)),
             "word": 1 - (unit(taught) * lessons).sum(-1).mean(),
         }
+        if start is not None:
+            with torch.no_grad():
+                before = torch.cat([start.embed(*drawings), start.embed(*alone)])
+            parts["drift"] = (torch.cat([scenes, views]) - before).square().mean()
         return {"loss": sum(WEIGHTS[name] * part for name, part in parts.items()), **parts}
 
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -339,18 +336,14 @@ def build(
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description="Train the pocket CLIP.")
+    parser = command("Train the pocket CLIP.", steps=420, batch=128, rate=1e-3)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--batch", type=int, default=128, help="scenes per step")
-    parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
         "--text-from", type=Path, metavar="RUN", help="train only the text tower of this CLIP run"
     )
-    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
+    parser.add_argument(
+        "--photos-from", type=Path, metavar="RUN", help="train only the tower's view of classes"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     merges = (arguments.export or arguments.run) / "merges.txt.gz"
@@ -363,6 +356,7 @@ def main() -> None:
         arguments.rate,
         arguments.seed,
         arguments.text_from,
+        arguments.photos_from,
     )
     model = train(run)
     if arguments.export:

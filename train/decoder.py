@@ -9,7 +9,6 @@ of training sprites alone on white. Held-out metric: the same losses on held-out
 noise, and the share of latent variance that the hint explains.
 """
 
-import argparse
 import math
 from pathlib import Path
 
@@ -19,11 +18,8 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from lambda_eclipse.unet import PocketUNet
-from train.loop import Run, generator, train
-from train.shards import VIEWS
-from train.stickers.scenes import HUES
-from train.stickers.split import load_split
-from train.stickers.sprites import load
+from train.loop import Run, command, generator, train
+from train.shards import train_views
 
 DROP = 0.1
 VIEW_SHARE = 0.125  # of a batch are subjects alone on white, as the plain place shows them
@@ -38,20 +34,6 @@ SCHEDULER = {
     "clip_sample": False,
     "set_alpha_to_one": True,
 }
-
-
-def train_views() -> np.ndarray:
-    """Indices of all views of training sprites."""
-    sprites, _ = load()
-    held = load_split().sprites
-    per_sprite = HUES * VIEWS
-    return np.concatenate(
-        [
-            np.arange(i * per_sprite, (i + 1) * per_sprite)
-            for i, sprite in enumerate(sprites)
-            if sprite.name not in held
-        ]
-    )
 
 
 class Pairs:
@@ -107,7 +89,8 @@ def losses(
     # stratified over the batch, and denser at high noise, where the picture is decided
     count = len(latents)
     uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
-    times = (999 * uniform.pow(0.75)).round().long()
+    uniform = uniform[torch.randperm(count, generator=random)]  # rows have an order of their own
+    times = (999 * uniform.sqrt()).round().long()
     noisy = scheduler.add_noise(latents, noise, times)
     target = scheduler.get_velocity(latents, noise, times)
     predicted = unet(
@@ -176,19 +159,12 @@ def build(
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description="Train the pocket U-Net.")
+    parser = command("Train the pocket U-Net.", steps=5000, batch=32, rate=6e-4)
     parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 128, 192])
     parser.add_argument(
         "--predicted-share", type=float, default=0.0, help="of scenes painted from the prior's word"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--export", type=Path, help="folder for unet/ and scheduler/")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run = build(

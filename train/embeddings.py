@@ -19,8 +19,8 @@ from torch import Tensor
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.movq import PocketMOVQ
-from train.clip import Shards, pixels
 from train.features import FastFeatures
+from train.shards import Shards, pixels
 
 EDGE_EVERY = 4
 PIECE = 256

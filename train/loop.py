@@ -5,6 +5,7 @@ and, when finished, the exported weights. Running the same command again resumes
 from (seed, step), so a resumed run is bit for bit the run that was not interrupted.
 """
 
+import argparse
 import copy
 import json
 import math
@@ -143,3 +144,16 @@ def train(run: Run, stop_after: int | None = None) -> nn.Module:
             save(run, done, spent + time.perf_counter() - started)
     exported = run.ema if run.ema is not None else run.model
     return exported.eval()
+
+
+def command(description: str, *, steps: int, batch: int, rate: float) -> argparse.ArgumentParser:
+    """The options that every trainer has, with its defaults."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--batch", type=int, default=batch, help="examples per step")
+    parser.add_argument("--rate", type=float, default=rate, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
+    return parser

@@ -1,4 +1,4 @@
-"""Renders sticker world to arrays once, for the trainers that pass over it many times.
+"""Sticker world as arrays, rendered once for the trainers that pass over it many times.
 
     python -m train.shards --out SHARDS [--train 60000]
 
@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from lambda_eclipse.tower import GridTower
 from train.stickers.scenes import HUES, SIZE_PX, Scene, palette, render, sample_scene, sprite_view
+from train.stickers.split import load_split
 from train.stickers.sprites import load
 
 VIEWS = 4
@@ -92,6 +96,60 @@ def read_rows(folder: Path, side: str) -> list[Row]:
         row["subjects"] = tuple(map(tuple, row["subjects"]))
         rows.append(Row(**row))
     return rows
+
+
+def train_views() -> np.ndarray:
+    """Where the views of training sprites stand in the flattened array of views."""
+    sprites, _ = load()
+    held = load_split().sprites
+    per_sprite = HUES * VIEWS
+    return np.concatenate(
+        [
+            np.arange(i * per_sprite, (i + 1) * per_sprite)
+            for i, sprite in enumerate(sprites)
+            if sprite.name not in held
+        ]
+    )
+
+
+class Shards:
+    """The arrays that training and evaluation read."""
+
+    def __init__(self, folder: Path) -> None:
+        def array(name: str) -> np.ndarray:
+            return np.load(folder / f"{name}.npy", mmap_mode="r")
+
+        self.rows: dict[str, list[Row]] = {}
+        self.scenes, self.grid, self.logits = {}, {}, {}
+        for side in ("train", "held", "seen"):
+            self.rows[side] = read_rows(folder, side)
+            self.scenes[side] = array(f"{side}-scenes")
+            self.grid[side], self.logits[side] = array(f"{side}-grid"), array(f"{side}-logits")
+        self.views = array("views").reshape(-1, 128, 128, 3)
+        self.grid["views"], self.logits["views"] = array("views-grid"), array("views-logits")
+
+    def pictures(self, name: str, index: np.ndarray) -> np.ndarray:
+        """(n, 128, 128, 3) uint8."""
+        return (self.views if name == "views" else self.scenes[name])[index]
+
+    def features(self, tower: GridTower, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
+        """What `tower.embed` takes: (n, 16, 1408), (n, 1000), (n, 2048), float32."""
+        grid, logits = self.grid[name][index], self.logits[name][index]
+        with torch.no_grad():
+            patches = tower.patches(pixels(self.pictures(name, index))).flatten(1)
+        return torch.from_numpy(grid).float(), torch.from_numpy(logits).float(), patches
+
+
+def view_index(
+    sprite: np.ndarray | int, hue: np.ndarray | int, view: np.ndarray | int
+) -> np.ndarray:
+    """Where a view stands in the flattened array of views."""
+    return (np.asarray(sprite) * HUES + hue) * VIEWS + view
+
+
+def pixels(pictures: np.ndarray) -> Tensor:
+    """uint8 (n, 128, 128, 3) → (n, 3, 128, 128) in [−1, 1]."""
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def main() -> None:

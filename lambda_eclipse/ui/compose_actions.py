@@ -1,7 +1,7 @@
 """What the Compose view does: paint, show what the model sees, edges, the prompt's tokens."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -18,7 +18,8 @@ from lambda_eclipse.ui.text import (
     progress_html,
     read_seed,
     read_subjects,
-    readable_errors,
+    readable,
+    reporting,
     strip_html,
     warning_html,
 )
@@ -63,13 +64,14 @@ class ComposeActions:
         last values are the finished pictures, the seed of the first of them and a line of text;
         the others have the seeds that follow.
         """
-        with readable_errors():
+
+        def read() -> jobs.Order:
             subjects = read_subjects(
                 [noun_1, noun_2, noun_3, noun_4], [picture_1, picture_2, picture_3, picture_4]
             )
             if not (prompt or "").strip():
                 raise ValueError("The prompt is empty: describe the picture in a few words.")
-            order = jobs.Order(
+            return jobs.Order(
                 prompt=prompt.strip(),
                 subjects=subjects,
                 canny=edges_from,
@@ -80,9 +82,12 @@ class ComposeActions:
                 steps=int(steps),
                 guidance=float(guidance),
             )
-            yield from self._paint(order)
 
-    def _paint(self, order: jobs.Order) -> Iterator[tuple]:
+        blank = gr.skip(), gr.skip(), progress_html(note="")
+        yield from reporting(self._paint(read), blank)
+
+    def _paint(self, read: Callable[[], jobs.Order]) -> Iterator[tuple]:
+        order = read()
         # Gradio copies a file when it is yielded, so the folder may go when the generator ends.
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -112,8 +117,10 @@ class ComposeActions:
         """What the model sees of a picture: the subject cut out, on white, and how it was found."""
         if not picture:
             return None, ""
-        with readable_errors():
+        try:
             prepared = jobs.see(self.engine.wait(), picture)
+        except Exception as error:
+            raise readable(error) from error
         return prepared.picture, f"As the model sees it: {METHODS[prepared.method]}"
 
     def edges(self, picture: str | None, low: float = 100, high: float = 200) -> Any:
@@ -124,9 +131,11 @@ class ComposeActions:
         from lambda_eclipse.canny import edge_map
         from lambda_eclipse.images import open_picture
 
-        with readable_errors():
+        try:
             image = open_picture(picture, "edge picture")
             return edge_map(image, int(low), int(high), size_px=EDGE_VIEW_PX)
+        except Exception as error:
+            raise readable(error) from error
 
     def read_prompt(self, prompt: str, *slots: Any) -> str:
         """The token strip under the prompt, or what is wrong with it; empty while loading."""

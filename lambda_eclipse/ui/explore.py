@@ -9,8 +9,8 @@ from lambda_eclipse.ui.compose import (
     QUIET,
     WAITING,
     Sampling,
-    clear_on_failure,
     sampling_panel,
+    stop_with,
     upload,
 )
 from lambda_eclipse.ui.engine import Engine
@@ -120,11 +120,7 @@ def explore_view(engine: Engine) -> Sampling:
     example = filled.then(actions.at, [*subjects, x, y, *sampling], shown, **PRIVATE, **HEAVY)
 
     running = [at_sliders, at_pad, moving, painted, example]
-    clear_on_failure(running, progress)
-    stop.click(
-        lambda: progress_html(note=STOPPED), None, progress, cancels=running, queue=False,
-        **PRIVATE,
-    )  # fmt: skip
+    stop_with(stop, running, progress, STOPPED)
     another.click(fresh_seed, None, seed, queue=False, **PRIVATE)
     gr.on(
         [subjects[1].change, subjects[4].change], actions.name_corners,

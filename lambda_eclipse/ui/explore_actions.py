@@ -4,7 +4,7 @@ import base64
 import io
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,12 @@ from lambda_eclipse.ui.compose_actions import save
 from lambda_eclipse.ui.engine import Engine, Update
 from lambda_eclipse.ui.examples import EXPLORE
 from lambda_eclipse.ui.pad import CORNERS
-from lambda_eclipse.ui.text import progress_html, read_seed, readable_errors
+from lambda_eclipse.ui.text import progress_html, read_seed, reporting
 
 GRID_SIDES = (2, 7)
 BACKDROP_PX = 72  # side of one cell in the picture that is laid under the square
 EMPTY_CELL_RGBA = (148, 163, 184, 48)
+BLANK = (gr.skip(), progress_html(note=""))
 
 
 def read_square(
@@ -94,12 +95,14 @@ class ExploreActions:
         x and y go from 0 to 1: (0, 0) is the first version of both, (1, 0) the second version of
         A, (0, 1) the second version of B. mode is "slerp" or "lerp".
         """
-        with readable_errors():
-            square = read_square(
+
+        def read() -> jobs.Square:
+            return read_square(
                 prompt, (noun_a, noun_b), (picture_a1, picture_a2, picture_b1, picture_b2),
                 seed, mode, steps, guidance,
             )  # fmt: skip
-            yield from self._point(square, float(x), float(y))
+
+        yield from reporting(self._point(read, float(x), float(y)), BLANK)
 
     def at_pad(self, point: tuple[float, float], *rest: Any) -> Iterator[tuple]:
         """`at` for the square itself, when it was let go."""
@@ -113,7 +116,8 @@ class ExploreActions:
         if all((noun_a, *a, noun_b, b1, b2)):  # else the message comes once, on release
             yield from self.at(*subjects, *point, mode, max(3, int(steps) // 5), guidance, seed)
 
-    def _point(self, square: jobs.Square, x: float, y: float) -> Iterator[tuple]:
+    def _point(self, read: Callable[[], jobs.Square], x: float, y: float) -> Iterator[tuple]:
+        square = read()
         with closing(self.engine.run(jobs.point, square, x, y)) as updates:
             for update in updates:
                 if update.done:
@@ -132,17 +136,19 @@ class ExploreActions:
         guidance: float = paper.GUIDANCE, seed: float = 0,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint size × size points of the square, row by row in the result; size from 2 to 7."""
-        with readable_errors():
-            size = int(size)
+
+        def read() -> jobs.Square:
             if not GRID_SIDES[0] <= size <= GRID_SIDES[1]:
                 raise ValueError(f"A grid of {size} × {size}: choose a size from 2 to 7.")
-            square = read_square(
+            return read_square(
                 prompt, (noun_a, noun_b), (picture_a1, picture_a2, picture_b1, picture_b2),
                 seed, mode, steps, guidance,
             )  # fmt: skip
-            yield from self._cells(square, size)
 
-    def _cells(self, square: jobs.Square, size: int) -> Iterator[tuple]:
+        yield from reporting(self._cells(read, int(size)), BLANK)
+
+    def _cells(self, read: Callable[[], jobs.Square], size: int) -> Iterator[tuple]:
+        square = read()
         files: dict[tuple[int, int], str] = {}
         order = [(row, column) for row in range(size) for column in range(size)]
         with (

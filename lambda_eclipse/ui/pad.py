@@ -103,8 +103,8 @@ class SquarePad(gr.HTML):
     """A square with a handle for mouse, touch and keyboard.
 
     Events: `start` before the first move, `input` while the point moves, `release` when it was let
-    go (for the keyboard: half a second after the last key). `corners` are the four labels from top left to bottom right;
-    `backdrop` is a data URI of a picture to lay under the square, or "".
+    go (for the keyboard: half a second after the last key). `corners` are the four labels from top
+    left to bottom right; `backdrop` is a data URI of a picture to lay under the square, or "".
     """
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:

@@ -3,7 +3,6 @@
 import logging
 import random
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from html import escape
 
 import gradio as gr
@@ -97,16 +96,24 @@ def read_subjects(nouns: list[str | None], pictures: list[str | None]) -> tuple[
     return tuple(subjects)
 
 
-@contextmanager
-def readable_errors() -> Iterator[None]:
-    """Turn what the core raises into messages; a visitor never sees a traceback."""
+def readable(error: Exception) -> gr.Error:
+    """What the core raised, as a message; a visitor never sees a traceback."""
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, ValueError | EngineError | FileNotFoundError):
+        return gr.Error(str(error), title="That did not work", print_exception=False)
+    log.error("a request failed", exc_info=error)
+    message = f"{type(error).__name__}: {error}. The terminal of the server has the details."
+    return gr.Error(message, title="Unexpected failure", print_exception=False)
+
+
+def reporting(values: Iterator[tuple], blank: tuple) -> Iterator[tuple]:
+    """The values of a handler; `blank` before an error, so that no bar stays half full beside it.
+
+    Not an event on failure: the browser takes a stop for one, too.
+    """
     try:
-        yield
-    except gr.Error:
-        raise
-    except (ValueError, EngineError, FileNotFoundError) as error:
-        raise gr.Error(str(error), title="That did not work", print_exception=False) from error
+        yield from values
     except Exception as error:
-        log.exception("a request failed")
-        message = f"{type(error).__name__}: {error}. The terminal of the server has the details."
-        raise gr.Error(message, title="Unexpected failure", print_exception=False) from error
+        yield blank
+        raise readable(error) from error
