@@ -506,6 +506,26 @@ def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack
     assert torch.equal(control[1], examples.edges["train"][1].float())
 
 
+def test_anonymous_subjects_keep_their_pictures(embedded: Path, random_stack: Path) -> None:
+    network = Clip.from_folder(random_stack / "clip")
+    examples = prior.Examples(embedded, network)
+    rows = examples.rows["train"]
+    for row in rows:
+        caption, words = prior.anonymous(row, random.Random(1))
+        assert len(words) == len(row.nouns)
+        network.tokenizer.assign(caption, words)  # each word is there, once for each subject
+        assert not any(f" {noun} " in f" {caption} " for noun in row.nouns)
+    index = [i for i, row in enumerate(rows) if len(row.nouns) == 1][:3]
+    shown = [[0]] * len(index)
+    named = examples.interleaved("train", index, shown, random.Random(0))
+    unnamed = examples.interleaved("train", index, shown, random.Random(0), anonymous_share=1.0)
+    assert not torch.equal(named.pooled, unnamed.pooled)
+    told = [prior.anonymous(rows[i], random.Random(5))[0] for i in index]
+    assert told == [prior.anonymous(rows[i], random.Random(5))[0] for i in index]
+    words = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
+    assert torch.equal(words.pooled, named.pooled)  # words that stand for themselves stay
+
+
 def test_equal_captions_are_no_negatives() -> None:
     eye = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=-1)
     scale = torch.tensor(50.0)

@@ -98,7 +98,8 @@ class Examples:
         for i, numbers in zip(index, shown, strict=True):
             row, own = self.rows[side][i], self.spans(side, i)
             caption = row.caption
-            if len(numbers) == len(row.nouns) and rng.random() < anonymous_share:
+            all_shown = len(numbers) == len(row.nouns)
+            if anonymous_share and all_shown and rng.random() < anonymous_share:
                 caption, words = anonymous(row, rng)
                 own = self.clip.tokenizer.assign(caption, words)
             captions.append(caption)
