@@ -1,7 +1,7 @@
 """The concepts of sticker world: noun, icon names, synonyms, and what it can do in a scene.
 
-All nouns of the paper's Table 9 are here (guinea pig as "hamster", french horn as "trumpet", vase
-as "amphora", stuffed animal as "teddy bear").
+The nouns of the paper's Table 9 are here but "toy" (guinea pig as "hamster", french horn as
+"trumpet", vase as "amphora", stuffed animal as "teddy bear"); its park, desert and hill are places.
 """
 
 from dataclasses import dataclass
