@@ -1,13 +1,18 @@
-"""The pocket stack's image tower: a frozen ImageNet trunk under a small transformer over its grid.
+"""The pocket stack's image tower: what a picture shows and what it looks like, side by side.
 
-Global pooling of a convolutional network throws the layout away, and a decoder cannot repaint what
-its condition has lost. This tower keeps a 4 × 4 grid: features of EfficientNet-Lite0 at strides 8,
-16 and 32, folded to the coarsest, are tokens of a transformer and leave through one linear layer
-that sees every position. The trunk's ImageNet class probabilities enter as one more token: they are
-what puts a photograph next to drawings of the same thing. Beside all this runs a linear path from
-8 × 8 patches of pixels, which starts as a principal component analysis of whole pictures: colours
-and outlines that a trunk trained to name things has forgotten. Importing this module registers
-`pocket_grid_tower` with timm, so that an OpenCLIP model configuration can name it.
+The first `SEMANTIC` numbers of an embedding say what is shown. A frozen ImageNet trunk
+(EfficientNet-Lite0) gives a 4 × 4 grid of features, since global pooling would throw the layout
+away, and class probabilities, which put a photograph next to drawings of the same thing; a small
+transformer makes the numbers of both, trained against captions.
+
+The other numbers say what it looks like: they are linear in the pixels, a principal component
+analysis of whole pictures over 8 × 8 patches. A trunk trained to name things forgets outlines and
+colours, and no decoder can repaint what its condition has lost. Because they are linear, a subject
+adds to the embedding of a scene nearly a linear function of its own on white, which is what makes
+the former predictable from the latter.
+
+Importing this module registers `pocket_grid_tower` with timm, so that an OpenCLIP model
+configuration can name it.
 """
 
 import timm
@@ -16,18 +21,20 @@ import torch.nn.functional as F
 from timm.models import register_model
 from torch import Tensor, nn
 
+SEMANTIC = 64
+SEMANTIC_SCALE = 2.0  # root mean square of those numbers; the others' is about 1
 GRID = 4  # tokens per side at 128 px
-TAPS = ((2, 40, 4), (4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
-CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 1408
+TAPS = ((4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
+CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 768
 CLASSES = 1000
 PATCH, PATCH_CHANNELS, SIZE_PX = 8, 8, 128
 PATCHES = PATCH_CHANNELS * (SIZE_PX // PATCH) ** 2  # 2048
 
 
 class GridTower(nn.Module):
-    """Pictures (B, 3, 128, 128), normalised → embeddings (B, D), each of mean 0 and variance 1."""
+    """Pictures (B, 3, 128, 128), normalised → embeddings (B, D), D = SEMANTIC + appearance."""
 
-    def __init__(self, num_classes: int = 384, width: int = 256, layers: int = 3, heads: int = 4):
+    def __init__(self, num_classes: int = 640, width: int = 256, layers: int = 2, heads: int = 4):
         super().__init__()
         self.num_features = num_classes
         self.trunk = timm.create_model("tf_efficientnet_lite0")
@@ -42,27 +49,27 @@ class GridTower(nn.Module):
         self.blocks = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(width)
         self.token_out = nn.Linear(width, 64)
-        self.head = nn.Linear(GRID * GRID * 64 + width, num_classes)
+        self.head = nn.Linear(GRID * GRID * 64 + width, SEMANTIC)
         self.patches = nn.Conv2d(3, PATCH_CHANNELS, PATCH, stride=PATCH)
-        self.detail = nn.Linear(PATCHES, num_classes)
+        self.detail = nn.Linear(PATCHES, num_classes - SEMANTIC)
 
     @torch.no_grad()
-    def start_detail(self, patches: Tensor, whitening: float = 0.5, power: float = 0.5) -> None:
-        """Starts the linear path as the PCA of `patches` (N, 2048), N > 2048.
+    def set_detail(self, patches: Tensor, whitening: float = 0.5) -> None:
+        """Sets the linear path to the PCA of `patches` (N, 2048), N > 2048; mean square 1.
 
-        `whitening` as in `PocketMOVQ.start_from_pca`; `power`: mean square of its output.
+        `whitening` as in `PocketMOVQ.start_from_pca`.
         """
         mean = patches.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
         count = self.detail.out_features
         values, basis = values.flip(0)[:count], vectors.flip(1)[:, :count]  # (2048, D)
         scale = values.clamp(min=1e-6).pow(-whitening / 2)
-        scale = scale * (power / (values * scale**2).mean()).sqrt()
+        scale = scale / (values * scale**2).mean().sqrt()
         self.detail.weight.copy_((basis * scale).T)
         self.detail.bias.copy_(-self.detail.weight @ mean)
 
     def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """What the frozen trunk gives: grid (B, 16, 1408) and class logits (B, 1000)."""
+        """What the frozen trunk gives: grid (B, 16, 768) and class logits (B, 1000)."""
         trunk = self.trunk
         x = trunk.bn1(trunk.conv_stem(pictures))
         grids = []
@@ -73,10 +80,8 @@ class GridTower(nn.Module):
                     grids.append(F.pixel_unshuffle(x, fold).flatten(2).transpose(1, 2))
         return torch.cat(grids, -1), trunk.forward_head(trunk.bn2(trunk.conv_head(x)))
 
-    def embed(
-        self, grid: Tensor, logits: Tensor, patches: Tensor, hidden: Tensor | None = None
-    ) -> Tensor:
-        """Trunk features and patches (B, 2048) → embedding (B, D).
+    def semantic(self, grid: Tensor, logits: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Trunk features → what is shown (B, SEMANTIC).
 
         `hidden` (B,) bool hides all but the classes (training only: it teaches the class token
         alone to say what a photograph shows).
@@ -90,11 +95,11 @@ class GridTower(nn.Module):
         x = self.blocks(torch.cat([named, tokens], 1) + self.positions)  # (B, 17, W)
         x = self.norm(x)
         flat = torch.cat([x[:, 0], self.token_out(x[:, 1:]).flatten(1)], 1)  # (B, W + 1024)
-        detail = self.detail(patches)  # (B, D)
-        if hidden is not None:
-            detail = detail.masked_fill(hidden[:, None], 0)
-        embedding = self.head(flat) + detail
-        return F.layer_norm(embedding, embedding.shape[-1:])
+        return SEMANTIC_SCALE * F.layer_norm(self.head(flat), (SEMANTIC,))
+
+    def embed(self, grid: Tensor, logits: Tensor, patches: Tensor) -> Tensor:
+        """Trunk features and patches (B, 2048) → embedding (B, D)."""
+        return torch.cat([self.semantic(grid, logits), self.detail(patches)], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.embed(*self.features(pictures), self.patches(pictures).flatten(1))
@@ -105,4 +110,4 @@ def pocket_grid_tower(pretrained: bool = False, **options: object) -> GridTower:
     """Builds the tower for timm; its weights come with the OpenCLIP state dict."""
     if pretrained:
         raise ValueError("pocket_grid_tower has no weights of its own: load the CLIP's state dict")
-    return GridTower(num_classes=int(options.get("num_classes", 384)))
+    return GridTower(num_classes=int(options.get("num_classes", 640)))

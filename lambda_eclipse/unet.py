@@ -1,10 +1,10 @@
 """The pocket stack's U-Net: Kandinsky 2.2's form with a coarse picture as a hint.
 
 An embedding determines nearly all of a sticker-world picture, and most of that linearly: a ridge
-regression (`start_hint`) gives a slightly blurred picture before any training. The hint is that
-regression and what a small network adds to it, concatenated to the noisy latents as Kandinsky 2.2's
-ControlNet variant concatenates its own (`addition_embed_type="image_hint"` in diffusers), but
-computed from the embedding inside, so that the pipeline needs nothing else.
+regression (`set_hint`) gives a slightly blurred picture before any training. That is the hint,
+concatenated to the noisy latents as Kandinsky 2.2's ControlNet variant concatenates its own
+(`addition_embed_type="image_hint"` in diffusers), but computed from the embedding inside, so that
+the pipeline needs nothing else.
 """
 
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.embeddings import ImageProjection
 from torch import Tensor, nn
 
-HINT_WIDTH = 1024
+IMAGE_TOKENS = 8  # that the embedding is attended to as; the hint says most of it already
 _FORM = {
     "down_block_types": (
         "ResnetDownsampleBlock2D",
@@ -44,12 +45,12 @@ class PocketUNet(UNet2DConditionModel):
     def __init__(
         self,
         sample_size: int = 16,
-        in_channels: int = 8,
-        out_channels: int = 16,
-        block_out_channels: tuple[int, ...] = (64, 128, 192),
+        in_channels: int = 12,
+        out_channels: int = 24,
+        block_out_channels: tuple[int, ...] = (96, 96, 96),
         layers_per_block: int = 1,
-        cross_attention_dim: int = 192,
-        encoder_hid_dim: int = 384,
+        cross_attention_dim: int = 96,
+        encoder_hid_dim: int = 640,
         attention_head_dim: int = 32,
     ) -> None:
         super().__init__(
@@ -64,29 +65,24 @@ class PocketUNet(UNet2DConditionModel):
             **_FORM,
         )
         self.conv_in = nn.Conv2d(2 * in_channels, block_out_channels[0], 3, padding=1)
+        self.encoder_hid_proj = ImageProjection(encoder_hid_dim, cross_attention_dim, IMAGE_TOKENS)
         size = in_channels * sample_size**2
-        self.hint_linear = nn.Linear(encoder_hid_dim, size)
-        self.hint = nn.Sequential(
-            nn.Linear(encoder_hid_dim, HINT_WIDTH), nn.GELU(), nn.Linear(HINT_WIDTH, size)
-        )
-        nn.init.zeros_(self.hint[2].weight)
-        nn.init.zeros_(self.hint[2].bias)
+        self.hint = nn.Linear(encoder_hid_dim, size)
 
     @torch.no_grad()
-    def start_hint(self, image_embeds: Tensor, latents: Tensor, ridge: float = 10.0) -> None:
-        """Sets the linear hint by ridge regression of latents (N, C, S, S) on embeddings (N, D)."""
+    def set_hint(self, image_embeds: Tensor, latents: Tensor, ridge: float = 10.0) -> None:
+        """Sets the hint by ridge regression of latents (N, C, S, S) on embeddings (N, D)."""
         x, y = image_embeds, latents.flatten(1)
         x_mean, y_mean = x.mean(0), y.mean(0)
         gram = (x - x_mean).T @ (x - x_mean) + ridge * torch.eye(x.shape[1])
         weight = torch.linalg.solve(gram, (x - x_mean).T @ (y - y_mean)).T  # (C · S², D)
-        self.hint_linear.weight.copy_(weight)
-        self.hint_linear.bias.copy_(y_mean - weight @ x_mean)
+        self.hint.weight.copy_(weight)
+        self.hint.bias.copy_(y_mean - weight @ x_mean)
 
     def draw_hint(self, image_embeds: Tensor) -> Tensor:
         """Embeddings (B, D) → coarse latents (B, C, S, S)."""
         channels, side = self.config.in_channels, self.config.sample_size
-        drawn = self.hint_linear(image_embeds) + self.hint(image_embeds)
-        return drawn.view(-1, channels, side, side)
+        return self.hint(image_embeds).view(-1, channels, side, side)
 
     def forward(
         self,

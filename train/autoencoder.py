@@ -1,10 +1,11 @@
 """Trains the pocket autoencoder (`lambda_eclipse.movq`) on scenes of sticker world.
 
-    python -m train.autoencoder --run RUN --steps 12000 [--export assets/pocket/decoder/movq]
+    python -m train.autoencoder --run RUN [--export assets/pocket/decoder/movq]
 
 Loss: absolute plus squared error of the redrawn picture, with a little noise on the latents, so
-that the decoder forgives what a diffusion model gets slightly wrong. Held-out metric: PSNR in dB of
-scenes with held-out sprites (and of new scenes with training sprites).
+that the decoder forgives what a diffusion model gets slightly wrong. The network is convolutional,
+so it learns from quarters of pictures: four times as many subjects for the same work. Held-out
+metric: PSNR in dB of whole scenes with held-out sprites (and of new scenes with training sprites).
 """
 
 import math
@@ -18,19 +19,35 @@ from lambda_eclipse.movq import PocketMOVQ
 from train.loop import Run, command, generator, train
 from train.stickers.scenes import render, sample_scene, subject_view
 
+CHANNELS = 12
 NOISE = 0.05  # of latents with mean square 1
+CROP_PX, GRID_PX = 64, 8
 
 
-def pictures(seed: int, first: int, count: int, side: str) -> Tensor:
+def pictures(seed: int, first: int, count: int, side: str, breadth: bool = False) -> Tensor:
     """Scenes first … first + count − 1 of a side; every eighth is a subject's view on white.
 
-    Returns (count, 3, 128, 128) in [−1, 1].
+    `breadth` as in `sample_scene`. Returns (count, 3, 128, 128) in [−1, 1].
     """
     rows = []
     for index in range(first, first + count):
-        scene = sample_scene(seed, index, side)
+        scene = sample_scene(seed, index, side, breadth)
         rows.append(np.asarray(subject_view(scene, 0) if index % 8 == 7 else render(scene)))
     return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def crop(batch: Tensor, seed: int, step: int) -> Tensor:
+    """A square of each picture (B, 3, H, W), on the latents' grid → (B, 3, CROP_PX, CROP_PX)."""
+    places = (batch.shape[-1] - CROP_PX) // GRID_PX + 1
+    corners = GRID_PX * torch.randint(
+        places, (len(batch), 2), generator=generator(seed, step, stream=1)
+    )
+    return torch.stack(
+        [
+            picture[:, y : y + CROP_PX, x : x + CROP_PX]
+            for picture, (y, x) in zip(batch, corners.tolist(), strict=True)
+        ]
+    )
 
 
 @torch.no_grad()
@@ -41,16 +58,18 @@ def psnr(model: nn.Module, batch: Tensor) -> float:
     return float((-10 * errors.log10()).mean())
 
 
-def build(folder: Path, steps: int, batch: int, rate: float, seed: int) -> Run:
-    """A run of the autoencoder."""
+def build(
+    folder: Path, steps: int, batch: int, rate: float, seed: int, breadth: bool = True
+) -> Run:
+    """A run of the autoencoder; with `breadth` also on things that are no concept."""
     torch.manual_seed(seed)
-    model = PocketMOVQ()
+    model = PocketMOVQ(latent_channels=CHANNELS)
     model.start_from_pca(pictures(seed, 10_000_000, 512, "train"))
     held = pictures(1, 0, 256, "held")
     seen = pictures(1, 0, 256, "seen")
 
     def compute_loss(step: int) -> dict[str, Tensor]:
-        target = pictures(seed, step * batch, batch, "train")
+        target = crop(pictures(seed, step * batch, batch, "train", breadth), seed, step)
         latents = model.encode(target)
         noise = torch.randn(latents.shape, generator=generator(seed, step))
         error = model.decode(latents + NOISE * noise)["sample"] - target
@@ -78,10 +97,18 @@ def build(folder: Path, steps: int, batch: int, rate: float, seed: int) -> Run:
 
 def main() -> None:
     """The command."""
-    parser = command("Train the pocket autoencoder.", steps=2000, batch=16, rate=1.5e-3)
+    parser = command("Train the pocket autoencoder.", steps=4400, batch=32, rate=1.5e-3)
+    parser.add_argument("--core", action="store_true", help="only the concepts, no breadth")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    run = build(arguments.run, arguments.steps, arguments.batch, arguments.rate, arguments.seed)
+    run = build(
+        arguments.run,
+        arguments.steps,
+        arguments.batch,
+        arguments.rate,
+        arguments.seed,
+        not arguments.core,
+    )
     model = train(run)
     if arguments.export:
         from train.export import save_module

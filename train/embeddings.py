@@ -4,7 +4,7 @@
 
 Writes `views-embed.npy` and `<side>-embed.npy` (N, D), `null-embed.npy` (1, D), per side
 `<side>-edges-embed.npy` (Canny maps; of every `EDGE_EVERY`-th training scene) and, given --movq,
-`<side>-latents.npy` (N, C, 16, 16) and `views-latents.npy`, all float16.
+`<side>-latents.npy` (N, C, 16, 16), all float16.
 """
 
 import argparse
@@ -86,10 +86,10 @@ def main() -> None:
             )
     if arguments.movq:
         movq = PocketMOVQ.from_pretrained(arguments.movq, torch_dtype=torch.float32).eval()
-        for name, count in counts.items():
+        for name in ("held", "seen", "train"):
             write(
                 folder / f"{name}-latents.npy",
-                count,
+                counts[name],
                 lambda index, name=name: movq.encode(pixels(pictures[name][index])),
             )
 

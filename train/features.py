@@ -2,7 +2,7 @@
 
     python -m train.features --shards SHARDS
 
-Writes `<name>-grid.npy` (N, 16, 1408) and `<name>-logits.npy` (N, 1000), float16, for the views and
+Writes `<name>-grid.npy` (N, 16, 768) and `<name>-logits.npy` (N, 1000), float16, for the views and
 each side's scenes, in pieces that a killed run goes on from.
 """
 
@@ -109,7 +109,7 @@ class FastFeatures:
         )
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 128, 128, 3) uint8 → (n, 16, 1408), (n, 1000) float32."""
+        """(n, 128, 128, 3) uint8 → (n, 16, 768), (n, 1000) float32."""
         grid, logits = self.session.run(None, {"pictures": np.ascontiguousarray(pictures)})
         return grid, logits
 

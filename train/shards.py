@@ -1,15 +1,17 @@
 """Sticker world as arrays, rendered once for the trainers that pass over it many times.
 
-    python -m train.shards --out SHARDS [--train 60000]
+    python -m train.shards --out SHARDS [--train 60000] [--core]
 
 Writes per side ("train", "held", "seen") `<side>-scenes.npy` (N, 128, 128, 3) uint8 and
-`<side>-scenes.jsonl` (caption, place, relation, nouns, sprite and colouring of each subject), and
-`views.npy` (sprites, colourings, VIEWS, 128, 128, 3): every sprite alone on white.
+`<side>-scenes.jsonl` (caption, place, relation, nouns, sprite and look of each subject),
+`sprites.json` (every sprite and whether it is held out) and `views.npy` (sprites, LOOKS, VIEWS,
+128, 128, 3): every sprite alone on white. With --core only concepts, else also the breadth.
 """
 
 import argparse
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +19,18 @@ import torch
 from torch import Tensor
 
 from lambda_eclipse.tower import GridTower
-from train.stickers.scenes import HUES, SIZE_PX, Scene, palette, render, sample_scene, sprite_view
+from train.stickers.scenes import LOOKS, SIZE_PX, Scene, render, sample_scene, sprite_view
 from train.stickers.split import load_split
-from train.stickers.sprites import load
+from train.stickers.sprites import Sprite, load, load_breadth
 
-VIEWS = 4
+VIEWS = 2
 EVALUATION_SEED = 1
 EVALUATION_SCENES = 2048
 
 
 @dataclass(frozen=True)
 class Row:
-    """A scene as the trainers read it; `subjects` are (sprite index, colouring index)."""
+    """A scene as the trainers read it; `subjects` are (sprite index, look index)."""
 
     caption: str
     place: str
@@ -39,50 +41,66 @@ class Row:
 
 def describe(scene: Scene, numbers: dict[str, int]) -> dict[str, object]:
     """The scene as a JSON row."""
-    subjects = [
-        (numbers[sprite.name], palette(sprite.name).index(hue))
-        for sprite, hue in zip(scene.sprites, scene.hues, strict=True)
-    ]
     return {
         "caption": scene.caption,
         "place": scene.place.name,
         "relation": scene.relation.name,
         "nouns": scene.nouns,
-        "subjects": subjects,
+        "subjects": [
+            (numbers[sprite.name], look)
+            for sprite, look in zip(scene.sprites, scene.looks, strict=True)
+        ],
     }
 
 
-def write_scenes(folder: Path, side: str, seed: int, count: int) -> None:
+def write_sprites(folder: Path, breadth: bool) -> tuple[Sprite, ...]:
+    """Lists the sprites in the order of their views; keeps a list that is there."""
+    if (folder / "sprites.json").exists():
+        return read_sprites(folder)[0]
+    sprites = (*load()[0], *(load_breadth()[0] if breadth else ()))
+    held = load_split().sprites
+    rows = [{**asdict(sprite), "held": sprite.name in held} for sprite in sprites]
+    (folder / "sprites.json").write_text(json.dumps(rows, indent=0) + "\n")
+    return sprites
+
+
+def read_sprites(folder: Path) -> tuple[tuple[Sprite, ...], np.ndarray]:
+    """The sprites of the views, and which of them are held out (N,) bool."""
+    rows = json.loads((folder / "sprites.json").read_text())
+    held = np.array([row.pop("held") for row in rows])
+    return tuple(Sprite(**row) for row in rows), held
+
+
+def write_scenes(folder: Path, side: str, seed: int, count: int, sprites: Sequence[Sprite]) -> None:
     """Renders `count` scenes of a side; keeps what is already complete."""
     rows_path = folder / f"{side}-scenes.jsonl"
     if rows_path.exists():
         return
-    sprites, _ = load()
     numbers = {sprite.name: i for i, sprite in enumerate(sprites)}
+    breadth = side == "train" and len(sprites) > len(load()[0])
     shape = (count, SIZE_PX, SIZE_PX, 3)
     scenes = np.lib.format.open_memmap(folder / f"{side}-scenes.npy", "w+", np.uint8, shape)
     rows = []
     for i in range(count):
-        scene = sample_scene(seed, i, side)
+        scene = sample_scene(seed, i, side, breadth)
         scenes[i] = np.asarray(render(scene))
         rows.append(json.dumps(describe(scene, numbers)))
     scenes.flush()
     rows_path.write_text("\n".join(rows) + "\n")
 
 
-def write_views(folder: Path) -> None:
-    """Renders every sprite in every colouring, `VIEWS` times; held-out ones for evaluation."""
+def write_views(folder: Path, sprites: Sequence[Sprite]) -> None:
+    """Renders every sprite in every look, `VIEWS` times; held-out ones for evaluation."""
     path = folder / "views.npy"
     if path.exists():
         return
-    sprites, _ = load()
     part = folder / "views.npy.part"
-    shape = (len(sprites), HUES, VIEWS, SIZE_PX, SIZE_PX, 3)
+    shape = (len(sprites), LOOKS, VIEWS, SIZE_PX, SIZE_PX, 3)
     views = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
     for i, sprite in enumerate(sprites):
-        for h, hue in enumerate(palette(sprite.name)):
+        for look in range(LOOKS):
             for v in range(VIEWS):
-                views[i, h, v] = np.asarray(sprite_view(sprite.name, hue, f"{h}-{v}"))
+                views[i, look, v] = np.asarray(sprite_view(sprite.name, look, f"{look}-{v}"))
     views.flush()
     part.replace(path)
 
@@ -98,20 +116,6 @@ def read_rows(folder: Path, side: str) -> list[Row]:
     return rows
 
 
-def train_views() -> np.ndarray:
-    """Where the views of training sprites stand in the flattened array of views."""
-    sprites, _ = load()
-    held = load_split().sprites
-    per_sprite = HUES * VIEWS
-    return np.concatenate(
-        [
-            np.arange(i * per_sprite, (i + 1) * per_sprite)
-            for i, sprite in enumerate(sprites)
-            if sprite.name not in held
-        ]
-    )
-
-
 class Shards:
     """The arrays that training and evaluation read."""
 
@@ -119,6 +123,7 @@ class Shards:
         def array(name: str) -> np.ndarray:
             return np.load(folder / f"{name}.npy", mmap_mode="r")
 
+        self.sprites, self.held = read_sprites(folder)
         self.rows: dict[str, list[Row]] = {}
         self.scenes, self.grid, self.logits = {}, {}, {}
         for side in ("train", "held", "seen"):
@@ -133,7 +138,7 @@ class Shards:
         return (self.views if name == "views" else self.scenes[name])[index]
 
     def features(self, tower: GridTower, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
-        """What `tower.embed` takes: (n, 16, 1408), (n, 1000), (n, 2048), float32."""
+        """What `tower.embed` takes: (n, 16, 768), (n, 1000), (n, 2048), float32."""
         grid, logits = self.grid[name][index], self.logits[name][index]
         with torch.no_grad():
             patches = tower.patches(pixels(self.pictures(name, index))).flatten(1)
@@ -141,10 +146,15 @@ class Shards:
 
 
 def view_index(
-    sprite: np.ndarray | int, hue: np.ndarray | int, view: np.ndarray | int
+    sprite: np.ndarray | int, look: np.ndarray | int, view: np.ndarray | int
 ) -> np.ndarray:
     """Where a view stands in the flattened array of views."""
-    return (np.asarray(sprite) * HUES + hue) * VIEWS + view
+    return (np.asarray(sprite) * LOOKS + look) * VIEWS + view
+
+
+def train_views(held: np.ndarray) -> np.ndarray:
+    """Where the views of training sprites stand; `held` as from `read_sprites`."""
+    return np.flatnonzero(np.repeat(~held, LOOKS * VIEWS))
 
 
 def pixels(pictures: np.ndarray) -> Tensor:
@@ -158,12 +168,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--train", type=int, default=60_000, help="training scenes")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--core", action="store_true", help="only the concepts, no breadth")
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    write_views(arguments.out)
+    folder = arguments.out
+    folder.mkdir(parents=True, exist_ok=True)
+    sprites = write_sprites(folder, not arguments.core)
     for side in ("held", "seen"):
-        write_scenes(arguments.out, side, EVALUATION_SEED, EVALUATION_SCENES)
-    write_scenes(arguments.out, "train", arguments.seed, arguments.train)
+        write_scenes(folder, side, EVALUATION_SEED, EVALUATION_SCENES, sprites)
+    write_scenes(folder, "train", arguments.seed, arguments.train, sprites)
+    write_views(folder, sprites)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import torch
 
 from lambda_eclipse.images import contact_sheet
 from lambda_eclipse.pipeline import Request, Studio, Subject
-from train.evaluate import embed, paint
+from train.painted import embed, paint
 from train.shards import EVALUATION_SEED
 from train.stickers.scenes import render, sample_scene, subject_view
 

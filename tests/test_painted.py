@@ -1,0 +1,92 @@
+"""How pictures are judged: what is right is called right, and what is wrong wrong."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from train import oracle
+from train.judge import ALONE, BESIDE, choose_sprites, cut, named_right, scene_of, spread_places
+from train.painted import dominant, frechet
+from train.stickers.places import PLACES
+from train.stickers.scenes import render, sample_scene, stand
+from train.stickers.split import load_split
+
+
+class PixelJudge:
+    """Features are small pictures."""
+
+    def features(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        rows = [np.asarray(p.resize((12, 12)), np.float32).ravel() for p in pictures]
+        return torch.from_numpy(np.stack(rows))
+
+
+@pytest.mark.parametrize("side", ["held", "seen"])
+def test_candidates_are_of_their_side_and_drawn_once(side: str) -> None:
+    chosen = choose_sprites(side, 20)
+    held = load_split().sprites
+    assert [(s.name in held) for s in chosen] == [side == "held"] * 20
+    assert chosen == choose_sprites(side, 20) and len(set(chosen)) == 20
+
+
+def test_the_truth_is_named_right_and_another_subject_is_not() -> None:
+    sprites, places = choose_sprites("held", 8), spread_places(8)
+    truth = [
+        render(scene_of([s], place, f"k-{s.name}"))
+        for s, place in zip(sprites, places, strict=True)
+    ]
+    assert named_right(PixelJudge(), truth, sprites, places) == [True] * 8
+    others = [
+        render(scene_of([s], place, f"k-{s.name}"))
+        for s, place in zip(sprites[1:] + sprites[:1], places, strict=True)
+    ]
+    assert named_right(PixelJudge(), others, sprites, places) == [False] * 8
+
+
+def test_two_subjects_are_named_each_on_its_own_spot() -> None:
+    sprites, places = choose_sprites("seen", 6), spread_places(6)
+    others = sprites[1:] + sprites[:1]
+    truth = [
+        render(scene_of(pair, place, f"{i}", BESIDE))
+        for i, (pair, place) in enumerate(
+            zip(zip(sprites, others, strict=True), places, strict=True)
+        )
+    ]
+    left, right = BESIDE.spots
+    assert named_right(PixelJudge(), truth, sprites, places, left, sprites) == [True] * 6
+    assert named_right(PixelJudge(), truth, others, places, right, sprites) == [True] * 6
+    assert not any(named_right(PixelJudge(), truth, others, places, left, sprites))
+
+
+def test_the_oracle_reads_place_and_relation() -> None:
+    read, features = oracle.train_oracle(PixelJudge(), scenes=400)
+    assert len(features) == 400
+    scenes = [sample_scene(3, i, "seen") for i in range(60)]
+    right = read.right(PixelJudge().features([render(s) for s in scenes]), scenes)
+    assert right["place"] > 0.9
+    assert right["both"] <= min(right["place"], right["relation"])
+    moved = [sample_scene(4, i, "seen") for i in range(60)]
+    wrong = read.right(PixelJudge().features([render(s) for s in moved]), scenes)
+    assert wrong["place"] < 0.3
+
+
+def test_the_frechet_distance_is_that_of_normal_distributions() -> None:
+    random = torch.Generator().manual_seed(0)
+    a = torch.randn(4000, 3, generator=random)
+    b = 2 * torch.randn(4000, 3, generator=random) + torch.tensor([3.0, 0.0, 0.0])
+    assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet(a, b) == pytest.approx(9 + 3 * (2 - 1) ** 2, rel=0.05)
+    assert frechet(a, b) == pytest.approx(frechet(b, a), rel=1e-6)
+
+
+def test_the_dominant_colour_is_the_subjects() -> None:
+    beach = next(place for place in PLACES if place.name == "beach")
+    sprite = choose_sprites("seen", 1)[0]
+    picture = stand(sprite, beach, ALONE.spots[0]).copy()
+    picture.paste((200, 20, 30), (34, 38, 94, 98))
+    lightness, a, b = dominant(picture, beach)
+    assert 35 < lightness < 50 and a > 50 and b > 20
+    assert np.array_equal(dominant(picture, beach), dominant(picture, beach))
+    assert cut(picture, ALONE.spots[0]).size[0] == pytest.approx(1.12 * ALONE.spots[0].size, abs=2)

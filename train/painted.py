@@ -1,0 +1,236 @@
+"""What is painted, measured: likeness, composition, colour, and how far from rendered scenes.
+
+All by an encoder that took part in no training (`train.judge`). "held" = sprites that no training
+has seen, "seen" = training sprites in new scenes. Everything is painted with the stack's own steps
+and guidance; picture i has seed i.
+"""
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lambda_eclipse.images import flatten, open_picture
+from lambda_eclipse.pipeline import Request, Studio, Subject
+from train.judge import (
+    ALONE,
+    BESIDE,
+    Judge,
+    choose_sprites,
+    cut,
+    named_right,
+    nearest_sprites,
+    scene_of,
+    spread_places,
+)
+from train.oracle import train_oracle
+from train.shards import EVALUATION_SEED
+from train.stickers.places import PLACES, Place
+from train.stickers.scenes import Scene, ground, render, sample_scene, subject_view
+from train.stickers.sprites import Sprite, load
+
+SIDES = ("held", "seen")
+CANDIDATES = 50
+SCENES = 256
+FRECHET_DIMENSIONS = 64  # of the judge's features: more can't be estimated from 256 pictures
+# photograph → (package, file inside it, noun); all are shipped inside installed packages
+PHOTOS: dict[str, tuple[str, str, str]] = {
+    "cat": ("skimage", "data/chelsea.png", "cat"),
+    "coffee cup": ("skimage", "data/coffee.png", "coffee"),
+    "rocket": ("skimage", "data/rocket.jpg", "rocket"),
+    "motorcycle": ("skimage", "data/motorcycle_left.png", "motorcycle"),
+    "lion": ("gradio", "media_assets/images/lion.jpg", "lion"),
+    "cheetah": ("gradio", "media_assets/images/cheetah.jpg", "leopard"),
+    "tower": ("gradio", "media_assets/images/tower.jpg", "tower"),
+}
+
+
+def photo(name: str) -> Image.Image:
+    """One of the photographs, RGB."""
+    package, path, _ = PHOTOS[name]
+    return flatten(open_picture(str(files(package) / path)))
+
+
+def embed(studio: Studio, images: Sequence[Image.Image]) -> Tensor:
+    """(N, D) image embeddings, in batches."""
+    batches = (list(images[i : i + 64]) for i in range(0, len(images), 64))
+    return torch.cat([studio.models.clip.image(batch) for batch in batches])
+
+
+def paint(studio: Studio, embeds: Tensor) -> list[Image.Image]:
+    """Pictures of embeddings (N, D)."""
+    stack = studio.models.stack
+    return studio.models.decoder.paint(
+        embeds,
+        studio.models.clip.null_image(),
+        seeds=range(len(embeds)),
+        steps=stack.steps,
+        guidance=stack.guidance,
+        batch_size=stack.batch_size,
+    )
+
+
+def predict(
+    studio: Studio, scene: Scene, seed: int, embeds: dict[tuple[int, int], Tensor]
+) -> Tensor:
+    """The prior's embedding (D,); subject k is shown where `embeds` has (seed, k), else a word."""
+    subjects = tuple(
+        Subject(noun, embedding=embeds[seed, k])
+        for k, noun in enumerate(scene.nouns)
+        if (seed, k) in embeds
+    )
+    return studio.embed(Request(scene.caption, subjects, seed=seed))[0]
+
+
+def whole_path(studio: Studio, scenes: Sequence[Scene], shown: bool = True) -> list[Image.Image]:
+    """Sentence and subjects' views, or the sentence alone → pictures."""
+    keys = [(i, k) for i, scene in enumerate(scenes) for k in range(len(scene.nouns)) if shown]
+    views = [subject_view(scenes[i], k) for i, k in keys]
+    embeds = dict(zip(keys, embed(studio, views), strict=True)) if keys else {}
+    rows = [predict(studio, scene, i, embeds) for i, scene in enumerate(scenes)]
+    return paint(studio, torch.stack(rows))
+
+
+def alone(side: str) -> tuple[list[Sprite], list[Place], list[Scene]]:
+    """`CANDIDATES` sprites of a side, each alone at a place."""
+    sprites, places = choose_sprites(side, CANDIDATES), spread_places(CANDIDATES)
+    found = [scene_of([s], p, f"alone-{s.name}") for s, p in zip(sprites, places, strict=True)]
+    return sprites, places, found
+
+
+def decoder(studio: Studio, judge: Judge) -> dict[str, float]:
+    """How often the subject painted from the true embedding is named right among 50."""
+    result = {}
+    for side in SIDES:
+        sprites, places, found = alone(side)
+        truth = [render(scene) for scene in found]
+        result[f"named_truth_{side}"] = _share(named_right(judge, truth, sprites, places))
+        pictures = paint(studio, embed(studio, truth))
+        result[f"named_decoder_{side}"] = _share(named_right(judge, pictures, sprites, places))
+    return result
+
+
+def path(studio: Studio, judge: Judge) -> dict[str, float]:
+    """As `decoder`, but the whole path: a view of the subject and a sentence → picture."""
+    result = {}
+    for side in SIDES:
+        sprites, places, found = alone(side)
+        pictures = whole_path(studio, found)
+        result[f"named_path_{side}"] = _share(named_right(judge, pictures, sprites, places))
+    return result
+
+
+def pairs(studio: Studio, judge: Judge) -> dict[str, float]:
+    """Two subjects side by side: how often each, and both, are named right among 50."""
+    result = {}
+    for side in SIDES:
+        sprites, places = choose_sprites(side, CANDIDATES), spread_places(CANDIDATES)
+        others = sprites[1:] + sprites[:1]
+        found = [
+            scene_of(both, place, f"pair-{i}", BESIDE)
+            for i, (both, place) in enumerate(
+                zip(zip(sprites, others, strict=True), places, strict=True)
+            )
+        ]
+        truth = [render(scene) for scene in found]
+        for name, pictures in (
+            ("truth", truth),
+            ("decoder", paint(studio, embed(studio, truth))),
+            ("path", whole_path(studio, found)),
+        ):
+            left, right = (
+                np.array(named_right(judge, pictures, own, places, spot, sprites))
+                for own, spot in zip((sprites, others), BESIDE.spots, strict=True)
+            )
+            result[f"pair_each_{name}_{side}"] = _share([*left, *right])
+            result[f"pair_both_{name}_{side}"] = _share(left & right)
+    return result
+
+
+def scenes(studio: Studio, judge: Judge) -> dict[str, float]:
+    """Place and relation as an oracle reads them, and Fréchet distances to rendered scenes."""
+    oracle, features = train_oracle(judge)
+    basis = torch.linalg.svd(features - features.mean(0), full_matrices=False).Vh
+    basis = basis[:FRECHET_DIMENSIONS].T  # (F, 64)
+    result = {}
+    for side in SIDES:
+        found = [sample_scene(EVALUATION_SEED, i, side) for i in range(SCENES)]
+        others = [sample_scene(EVALUATION_SEED, i, side) for i in range(SCENES, 2 * SCENES)]
+        real = judge.features([render(scene) for scene in others]) @ basis
+        truth = [render(scene) for scene in found]
+        for name, pictures in (
+            ("truth", truth),
+            ("decoder", paint(studio, embed(studio, truth))),
+            ("path", whole_path(studio, found)),
+        ):
+            seen = judge.features(pictures)
+            for what, share in oracle.right(seen, found).items():
+                result[f"{what}_{name}_{side}"] = share
+            result[f"frechet_{name}_{side}"] = frechet(seen @ basis, real)
+    return result
+
+
+def frechet(a: Tensor, b: Tensor) -> float:
+    """Fréchet distance of the normal distributions of rows (N, F) and (M, F)."""
+    a, b = a.double(), b.double()
+    covariances = torch.cov(a.T), torch.cov(b.T)
+    product = torch.linalg.eigvals(covariances[0] @ covariances[1]).real.clamp(min=0)
+    spread = covariances[0].trace() + covariances[1].trace() - 2 * product.sqrt().sum()
+    return float((a.mean(0) - b.mean(0)).square().sum() + spread)
+
+
+def colour(studio: Studio, judge: Judge) -> dict[str, float]:
+    """Mean CIELAB distance of the subject's dominant colour to that of the rendered truth."""
+    result = {}
+    for side in SIDES:
+        _, places, found = alone(side)
+        wanted = [dominant(render(s), p) for s, p in zip(found, places, strict=True)]
+        for name, shown in (("pictures", True), ("words", False)):
+            pictures = whole_path(studio, found, shown)
+            reached = [dominant(image, p) for image, p in zip(pictures, places, strict=True)]
+            far = np.linalg.norm(np.array(reached) - np.array(wanted), axis=1)
+            result[f"colour_{name}_{side}"] = float(far.mean())
+    return result
+
+
+def dominant(picture: Image.Image, place: Place, clusters: int = 4) -> np.ndarray:
+    """CIELAB of the largest of four clusters of what differs from the empty place, (3,)."""
+    spot = ALONE.spots[0]
+    lab, empty = (
+        cv2.cvtColor(np.asarray(cut(image, spot), np.float32) / 255, cv2.COLOR_RGB2LAB)
+        for image in (picture, ground(place))
+    )
+    changed = np.linalg.norm(lab - empty, axis=2) > 12
+    pixels = lab[changed] if changed.sum() >= 50 else lab.reshape(-1, 3)
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
+    cv2.setRNGSeed(0)
+    _, labels, centres = cv2.kmeans(pixels, clusters, None, criteria, 2, cv2.KMEANS_PP_CENTERS)
+    return centres[np.bincount(labels.ravel(), minlength=clusters).argmax()]
+
+
+def photographs(studio: Studio, judge: Judge) -> dict[str, object]:
+    """Photographs as subjects, alone on white: which kinds of thing the pictures look most like.
+
+    The judge compares with every drawing of every concept.
+    """
+    sprites, _ = load()
+    pictures, nouns = [], []
+    for i, (name, (_, _, noun)) in enumerate(PHOTOS.items()):
+        request = Request(f"a {noun} on a white background", (Subject(noun, photo(name)),), seed=i)
+        pictures += [picture.image for picture in studio.generate(request)]
+        nouns.append(noun)
+    named = nearest_sprites(judge, pictures, sprites, [PLACES[0]] * len(pictures))
+    kinds = [list(dict.fromkeys(s.noun for s in order))[:5] for order in named]
+    return {
+        "photographs_top1": _share([k[0] == noun for k, noun in zip(kinds, nouns, strict=True)]),
+        "photographs_top5": _share([noun in k for k, noun in zip(kinds, nouns, strict=True)]),
+        "photographs_kinds": dict(zip(PHOTOS, kinds, strict=True)),
+    }
+
+
+def _share(verdicts: Sequence[bool]) -> float:
+    return float(np.mean(verdicts))
