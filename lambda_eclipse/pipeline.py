@@ -64,7 +64,8 @@ class Request:
     """What to paint; equal requests give equal pictures, bit for bit on one machine.
 
     Up to four subjects; without any it is plain text to image. canny: a picture whose edges
-    guide the composition, with its thresholds. count: 1..16. Picture i has the seed `seed` + i.
+    guide the composition, with its thresholds; edges: a finished edge map in its place, RGB,
+    square. count: 1..16. Picture i has the seed `seed` + i.
     steps: 1..250, guidance: 0..20; None takes the stack's defaults.
     """
 
@@ -77,6 +78,7 @@ class Request:
     guidance: float | None = None
     canny_low: float = 100
     canny_high: float = 200
+    edges: Image.Image | None = None
 
     def check(self) -> None:
         """Raise RequestError for what can be seen to be wrong without any model."""
@@ -154,7 +156,7 @@ class Studio:
         request.check()
         clip = self.models.clip
         spans = clip.tokenizer.assign(request.prompt, [s.noun for s in request.subjects])
-        edges = self._edges(request)
+        edges = self.edges(request)
         with self.models.encoders() as (clip, prior):
             subjects = [self.subject_embedding(subject) for subject in request.subjects]
             text = clip.text([request.prompt])  # states (1, L, D), pooled (1, D), mask (1, L)
@@ -182,7 +184,7 @@ class Studio:
         """
         began = time.perf_counter()
         embeddings = self.embed(request)
-        return self._paint(
+        return self.paint(
             embeddings, self._seeds(request), request.steps, request.guidance, on_step, began
         )
 
@@ -225,12 +227,10 @@ class Studio:
         All points of a square have the same starting noise, from `seed`.
         """
         began = time.perf_counter()
-        _whole("seed", seed, 0, SEEDS - 1)
-        _check_sampling(steps, guidance)
         _in_range("x", x, 0, 1)
         _in_range("y", y, 0, 1)
         embedding = interpolate.bilinear(corners, x, y, mode)[None]  # (1, D)
-        [picture] = self._paint(embedding, [seed], steps, guidance, on_step, began)
+        [picture] = self.paint(embedding, [seed], steps, guidance, on_step, began)
         return picture
 
     def grid(
@@ -246,29 +246,36 @@ class Studio:
         """n × n pictures over a square, by rows from the top (Fig. 7); n in 2..9."""
         began = time.perf_counter()
         _whole("size of the grid", n, *GRID_SIDES)
-        _whole("seed", seed, 0, SEEDS - 1)
-        _check_sampling(steps, guidance)
         embeddings = interpolate.grid(corners, n, mode).flatten(0, 1)  # (n·n, D)
-        pictures = self._paint(embeddings, [seed] * n * n, steps, guidance, on_step, began)
+        pictures = self.paint(embeddings, [seed] * n * n, steps, guidance, on_step, began)
         return [pictures[row * n : (row + 1) * n] for row in range(n)]
 
-    def _edges(self, request: Request) -> Image.Image | None:
-        if request.canny is None:
-            return None
+    def edges(self, request: Request) -> Image.Image | None:
+        """The edge map of a request, RGB, square; None without any. Raises PictureError."""
+        if request.edges is not None or request.canny is None:
+            return request.edges
         size_px = self.models.decoder.native_size_px
         image = open_picture(request.canny, "edge picture")
         return edge_map(image, request.canny_low, request.canny_high, size_px=size_px)
 
-    def _paint(
+    def paint(
         self,
         embeddings: Tensor,
         seeds: Sequence[int],
-        steps: int | None,
-        guidance: float | None,
-        on_step: OnStep | None,
-        began: float,
+        steps: int | None = None,
+        guidance: float | None = None,
+        on_step: OnStep | None = None,
+        began: float | None = None,
     ) -> list[Picture]:
-        """One picture for each of the (N, D) embeddings; seconds count from `began`."""
+        """One picture for each of the (N, D) embeddings, with the decoder's noise from its seed.
+
+        steps and guidance as in `Request`. Seconds count from `began` (`time.perf_counter`), or
+        from now. RequestError for values out of range.
+        """
+        began = time.perf_counter() if began is None else began
+        for seed in seeds:
+            _whole("seed", seed, 0, SEEDS - 1)
+        _check_sampling(steps, guidance)
         stack = self.models.stack
         with torch.no_grad():
             negative = self.models.clip.null_image()  # (1, D), computed once when loading

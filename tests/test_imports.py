@@ -22,6 +22,8 @@ LAYERS: list[set[str]] = [
         "prior",
         "decoder",
         "interpolate",
+        "paths",
+        "atlas",
         "weights",
         "tower",
         "movq",
@@ -29,6 +31,7 @@ LAYERS: list[set[str]] = [
     },
     {"stacks"},
     {"pipeline", "recipe"},
+    {"insight"},
     {"ui", "__main__"},
     {"app"},
 ]

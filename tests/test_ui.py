@@ -198,15 +198,6 @@ def test_the_pad_takes_only_points() -> None:
     assert pad.postprocess((0.1, 0.9)) == {"x": 0.1, "y": 0.9}
 
 
-def test_grids_go_from_coarse_to_fine() -> None:
-    for size in range(2, 8):
-        cells = list(jobs.coarse_to_fine(size))
-        assert sorted(cells) == [(row, column) for row in range(size) for column in range(size)]
-        last = size - 1
-        assert set(cells[:4]) == {(0, 0), (0, last), (last, 0), (last, last)}
-    assert list(jobs.coarse_to_fine(5)).index((2, 2)) < 9
-
-
 def test_backdrop_is_a_picture(photo: str) -> None:
     assert backdrop([photo] * 4).startswith("data:image/jpeg;base64,")
 

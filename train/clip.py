@@ -166,16 +166,27 @@ def set_appearance(tower: GridTower, shards: Shards) -> None:
 
 
 def build(
-    shards_folder: Path, folder: Path, merges: Path, steps: int, batch: int, rate: float, seed: int
+    shards_folder: Path,
+    folder: Path,
+    merges: Path,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    text_from: Path | None = None,
 ) -> Run:
-    """A run of the CLIP."""
+    """A run of the CLIP; with `text_from` of the text tower alone, going on from that run."""
     torch.manual_seed(seed)
     write_merges(merges)
     clip = Clip.from_config(configuration(), merges.parent)
     shards = Shards(shards_folder)
     model = ClipWithTeacher(clip)
     load_trunk(model.tower, shards_folder / "cache")
-    set_appearance(model.tower, shards)
+    if text_from is None:
+        set_appearance(model.tower, shards)
+    else:
+        model.load_state_dict(torch.load(text_from / "checkpoint.pt", weights_only=True)["ema"])
+        model.tower.requires_grad_(False)  # pictures keep their places; words move to them
     lexicon = load_lexicon(shards_folder / "cache")
     batches = Batches(shards, lexicon, model.tower, seed, batch)
     rows = shards.rows["train"]
@@ -230,6 +241,9 @@ def main() -> None:
     """The command."""
     parser = command("Train the pocket CLIP.", steps=700, batch=192, rate=1e-3)
     parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument(
+        "--text-from", type=Path, metavar="RUN", help="train only the text tower of this CLIP run"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     run = build(
@@ -240,6 +254,7 @@ def main() -> None:
         arguments.batch,
         arguments.rate,
         arguments.seed,
+        arguments.text_from,
     )
     model = train(run)
     if arguments.export:

@@ -5,6 +5,7 @@ has seen, "seen" = training sprites in new scenes. Everything is painted with th
 and guidance; picture i has seed i.
 """
 
+import random
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -31,10 +32,11 @@ from train.oracle import train_oracle
 from train.shards import EVALUATION_SEED
 from train.stickers.places import PLACES, Place
 from train.stickers.scenes import Scene, ground, render, sample_scene, subject_view
+from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load
 
 SIDES = ("held", "seen")
-CANDIDATES = 50
+CANDIDATES, PAIRS = 50, 25
 SCENES = 256
 FRECHET_DIMENSIONS = 64  # of the judge's features: more can't be estimated from 256 pictures
 # photograph → (package, file inside it, noun); all are shipped inside installed packages
@@ -124,17 +126,33 @@ def path(studio: Studio, judge: Judge) -> dict[str, float]:
     return result
 
 
+def choose_pairs(side: str, seed: int = 0) -> list[tuple[Sprite, Sprite]]:
+    """`PAIRS` pairs of different sprites of a side, drawn once.
+
+    "apart": training sprites whose nouns no training scene shows together.
+    """
+    if side != "apart":
+        sprites = choose_sprites(side, 2 * PAIRS)
+        return list(zip(sprites[::2], sprites[1::2], strict=True))
+    rng = random.Random(f"pairs-{seed}")
+    split = load_split()
+    by_noun: dict[str, list[Sprite]] = {}
+    for sprite in load()[0]:
+        if sprite.name not in split.sprites:
+            by_noun.setdefault(sprite.noun, []).append(sprite)
+    nouns = rng.sample(sorted(map(sorted, split.pairs)), PAIRS)
+    return [(rng.choice(by_noun[one]), rng.choice(by_noun[two])) for one, two in nouns]
+
+
 def pairs(studio: Studio, judge: Judge) -> dict[str, float]:
-    """Two subjects side by side: how often each, and both, are named right among 50."""
+    """Two subjects side by side: how often each, and both, are named right among all of these."""
     result = {}
-    for side in SIDES:
-        sprites, places = choose_sprites(side, CANDIDATES), spread_places(CANDIDATES)
-        others = sprites[1:] + sprites[:1]
+    for side in (*SIDES, "apart"):
+        chosen, places = choose_pairs(side), spread_places(PAIRS)
+        everyone = list(dict.fromkeys(sprite for pair in chosen for sprite in pair))
         found = [
-            scene_of(both, place, f"pair-{i}", BESIDE)
-            for i, (both, place) in enumerate(
-                zip(zip(sprites, others, strict=True), places, strict=True)
-            )
+            scene_of(pair, place, f"pair-{i}", BESIDE)
+            for i, (pair, place) in enumerate(zip(chosen, places, strict=True))
         ]
         truth = [render(scene) for scene in found]
         for name, pictures in (
@@ -143,8 +161,8 @@ def pairs(studio: Studio, judge: Judge) -> dict[str, float]:
             ("path", whole_path(studio, found)),
         ):
             left, right = (
-                np.array(named_right(judge, pictures, own, places, spot, sprites))
-                for own, spot in zip((sprites, others), BESIDE.spots, strict=True)
+                np.array(named_right(judge, pictures, own, places, spot, everyone))
+                for own, spot in zip(zip(*chosen, strict=True), BESIDE.spots, strict=True)
             )
             result[f"pair_each_{name}_{side}"] = _share([*left, *right])
             result[f"pair_both_{name}_{side}"] = _share(left & right)

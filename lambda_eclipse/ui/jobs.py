@@ -4,10 +4,10 @@ Each runs in the engine's worker thread as `job(studio, run, ...)`. The pipeline
 them because it brings the model libraries, which the page must not wait for.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lambda_eclipse.atlas import coarse_to_fine
 from lambda_eclipse.ui.engine import Run
 
 Named = tuple[str, str]  # a subject: its noun and the path of its picture
@@ -93,23 +93,6 @@ def atlas(studio: Any, run: Run, square: Square, size: int) -> None:
             on_step=run.on_step,
         )  # fmt: skip
         run.emit((row, column, picture))
-
-
-def coarse_to_fine(size: int) -> Iterator[tuple[int, int]]:
-    """All cells of a size × size grid: corners first, then the middle, then what lies between.
-
-    A grid that is stopped early has then been sampled evenly instead of from the top.
-    """
-    seen: set[tuple[int, int]] = set()
-    parts = 1
-    while len(seen) < size * size:
-        ticks = [round(i * (size - 1) / parts) for i in range(parts + 1)]
-        for row in ticks:
-            for column in ticks:
-                if (row, column) not in seen:
-                    seen.add((row, column))
-                    yield row, column
-        parts *= 2
 
 
 def pieces(studio: Any, prompt: str, nouns: list[str]) -> list[tuple[str, int | None]]:
