@@ -37,6 +37,7 @@ from train.clip import same
 from train.embeddings import EDGE_EVERY
 from train.loop import Run, command, generator, train
 from train.loss import prior_loss
+from train.prior_start import start
 from train.shards import VIEWS, Row, read_rows, read_sprites, view_index
 from train.stickers.scenes import is_named
 
@@ -44,6 +45,8 @@ HEADS, HEAD_DIM, LAYERS = 10, 64, 3  # as wide as the embedding: a narrower one 
 WORD = 0.5  # chance that a subject that looks as its noun says stays a plain word
 ANONYMOUS = 0.5  # chance that shown subjects lose their names
 ANONYMOUS_NOUNS = ("thing", "toy", "figure", "creature")
+BUCKETS = 3
+START_SCENES, STATE_SCENES = 20_000, 256
 EDGES = 0.8  # chance that a scene with an edge map is given it: a fifth of all
 
 
@@ -125,6 +128,28 @@ class Examples:
         text = self.clip.text(captions)
         return TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask)
 
+    @torch.no_grad()
+    def single_subjects(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What the prior's start is computed from: single-subject training scenes.
+
+        Token states of some of them with their subjects swapped in (N, D), which of those are
+        subjects (N,) bool, and of up to `count` scenes the subjects' embeddings and the scenes'
+        own, (M, D) each.
+        """
+        rows = self.rows["train"]
+        index = [i for i, row in enumerate(rows) if len(row.nouns) == 1][:count]
+        some = index[:STATE_SCENES]
+        plain = self.clip.text([rows[i].caption for i in some])
+        text = self.interleaved("train", some, [[0]] * len(some), random.Random(0))
+        swapped = (text.states != plain.states).any(-1)  # (n, L)
+        views = [int(view_index(*rows[i].subjects[0], 0)) for i in index]
+        return (
+            text.states[text.mask],
+            swapped[text.mask],
+            self.views[views].float(),
+            self.embeds["train"][index].float(),
+        )
+
     def control(self, side: str, index: list[int], given: list[bool]) -> Tensor:
         """Edge-map embeddings (n, D) where given, else the null image's."""
         rows = [
@@ -182,20 +207,16 @@ def write_predictions(prior: nn.Module, examples: Examples, folder: Path, count:
     part.replace(folder / "train-predicted.npy")
 
 
-def start(model: Prior) -> None:
-    """Random weights that lose nothing of a subject on its way through.
+def draw_alike(rng: random.Random, lengths: list[int], batch: int) -> list[int]:
+    """Indices of `batch` scenes with captions of similar length, so that little is padded.
 
-    Much of what the prior learns is linear in a subject's embedding. Square random matrices have
-    small singular values, which a gradient is slow to raise; orthogonal ones have none.
+    One of `BUCKETS` equal parts, by length, of that many times `batch` scenes drawn at random: each
+    scene is as likely as any other.
     """
-    for learned in (model.positional_embedding, model.prd_embedding):
-        nn.init.normal_(learned, std=0.02)
-    paths = [model.encoder_hidden_states_proj, model.proj_to_clip_embeddings]
-    for block in model.transformer_blocks:
-        paths += [block.attn1.to_v, block.attn1.to_out[0]]
-    for layer in paths:
-        nn.init.orthogonal_(layer.weight)
-        nn.init.zeros_(layer.bias)
+    drawn = rng.sample(range(len(lengths)), min(BUCKETS * batch, len(lengths)))
+    drawn.sort(key=lengths.__getitem__)
+    first = rng.randrange(len(drawn) // batch) * batch
+    return drawn[first : first + batch]
 
 
 def build(
@@ -213,16 +234,17 @@ def build(
     clip = Clip.from_folder(clip_folder)
     examples = Examples(shards, clip)
     model = Prior(PriorConfig(HEADS, HEAD_DIM, LAYERS, clip.embed_dim, TEXT_POSITIONS))
-    start(model)
-    if start_from is not None:
+    if start_from is None:
+        start(model, *examples.single_subjects(START_SCENES))
+    else:
         state = torch.load(start_from / "checkpoint.pt", weights_only=True)["ema"]
         model.load_state_dict(state)
     scale = clip.model.logit_scale.exp()
-    total = len(examples.rows["train"])
+    lengths = [len(row.caption) for row in examples.rows["train"]]
 
     def compute_loss(step: int) -> dict[str, Tensor]:
         rng = random.Random(f"{seed}-{step}")
-        index = rng.sample(range(total), batch)
+        index = draw_alike(rng, lengths, batch)
         shown = [examples.shown(examples.rows["train"][i], rng) for i in index]
         given = [i % EDGE_EVERY == 0 and rng.random() < EDGES for i in index]
         text = examples.interleaved("train", index, shown, rng, ANONYMOUS)
@@ -253,7 +275,7 @@ def build(
 
 def main() -> None:
     """The command."""
-    parser = command("Train the pocket prior.", steps=4000, batch=64, rate=8e-4)
+    parser = command("Train the pocket prior.", steps=3600, batch=64, rate=6e-4)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--clip", type=Path, required=True, help="folder of the finished CLIP")
     parser.add_argument(
