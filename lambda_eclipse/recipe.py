@@ -115,7 +115,12 @@ class Recipe:
         """
         request.check()
         subjects = tuple(
-            Subject(one.noun, strength=float(one.strength), embedding=studio.subject_embedding(one))
+            Subject(
+                one.noun,
+                strength=float(one.strength),
+                embedding=studio.subject_embedding(one),
+                occurrence=one.occurrence,
+            )
             for one in request.subjects
         )
         explicit, edges = _explicit(request, studio.models.stack), studio.edges(request)
@@ -160,6 +165,7 @@ class Recipe:
                 {
                     "noun": subject.noun,
                     "strength": subject.strength,
+                    "occurrence": subject.occurrence,
                     "embedding": _floats_text(subject.embedding),
                 }
                 for subject in request.subjects
@@ -524,7 +530,8 @@ def _number(content: Any, name: str) -> float:
 def _subject(content: Any) -> Subject:
     embedding = _floats(_string(content, "embedding"))
     noun, strength = _string(content, "noun"), _number(content, "strength")
-    return Subject(noun, strength=strength, embedding=embedding)
+    occurrence = None if content.get("occurrence") is None else _field(content, "occurrence", int)
+    return Subject(noun, strength=strength, embedding=embedding, occurrence=occurrence)
 
 
 def _floats_text(values: Tensor) -> str:

@@ -159,6 +159,21 @@ def test_numbers_of_numpy_are_numbers(studio):
     assert read(write(photo("red"), Recipe.from_request(studio, wanted))).request.guidance == 3.5
 
 
+def test_the_mention_a_subject_is_bound_to_comes_back(studio):
+    two = request(prompt="a cat and a cat in a hat", subjects=(replace(CAT, occurrence=1), HAT))
+    recipe = Recipe.from_json(Recipe.from_request(studio, two).to_json())
+    assert [subject.occurrence for subject in recipe.request.subjects] == [1, None]
+    here = studio.embed(two)
+    assert torch.equal(studio.embed(recipe.request), here)
+    elsewhere = replace(two, subjects=(CAT, HAT))
+    assert not torch.equal(studio.embed(elsewhere), here)
+    for wrong in (-1, 1.5, 10**9):
+        content = json.loads(recipe.to_json())
+        content["subjects"][0]["occurrence"] = wrong
+        with pytest.raises(RecipeError):
+            Recipe.from_json(json.dumps(content))
+
+
 def test_any_prompt_comes_back(studio, kept):
     prompt = "a cat, “naïve” \\ λ \x00 猫 🐈\n and a hat"
     recipe = replace(kept, request=replace(kept.request, prompt=prompt))
