@@ -131,9 +131,10 @@ def blend_risk(
 ) -> list[Blend]:
     """The risk that subjects melt into one, for each pair of them; the riskiest pair first.
 
-    embeddings: (K, D) of the subjects, or K of (D,). nouns: their K nouns. mean: as in `cosines`. thresholds:
-    cosines from which the risk is "some" and "high"; None takes CENTRED_THRESHOLDS with a mean
-    and RAW_THRESHOLDS without. One noun for both, be it in the plural, is one level more.
+    embeddings: (K, D) of the subjects, or K of (D,). nouns: their K nouns. mean: as in `cosines`.
+    thresholds: cosines from which the risk is "some" and "high"; None takes CENTRED_THRESHOLDS
+    with a mean and RAW_THRESHOLDS without. One noun for both, be it in the plural, is one level
+    more.
     ValueError for unfitting shapes and for thresholds out of order.
     """
     if not isinstance(embeddings, Tensor):
@@ -217,8 +218,8 @@ def variations(
     """(n, D) embeddings around one (D,), each `angle_deg` away from it in a random direction.
 
     Norm and type are kept. angle_deg: degrees in [0, 180]. `generator`: on the CPU, or the seed
-    for one; row i depends on its seed and i only. ValueError for other shapes and angles, n under 1, and an
-    embedding of zero, which has no direction.
+    for one; row i depends on its seed and i only. ValueError for other shapes and angles, n under
+    1, and an embedding of zero, which has no direction.
     """
     if embedding.ndim != 1 or len(embedding) < 2 or n < 1:
         raise ValueError(f"{n} variations of {tuple(embedding.shape)}: give (D,) and at least 1.")

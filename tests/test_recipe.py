@@ -247,6 +247,31 @@ def test_a_point_of_a_square_is_painted_again(studio):
     assert read(write(painted.image, Recipe.from_point(studio, painted))).request.prompt == ""
 
 
+def test_corners_come_from_recipes_cards_and_any_picture(studio, tmp_path):
+    wanted = request(count=2)
+    picture = studio.generate(wanted)[1]
+    painted = tmp_path / "painted.png"
+    painted.write_bytes(write(picture.image, Recipe.from_request(studio, wanted, index=1)))
+    turned = studio.paint(-picture.embedding[None], [3], STEPS)[0]
+    point = write(turned.image, Recipe.from_point(studio, turned, STEPS))
+    card = Card.from_subject(studio, HAT)
+    plain = tmp_path / "plain.jpg"
+    photo("green").save(plain)
+    corners = recipes.corners_of(studio, [painted, point, write_card(card), plain])
+    assert torch.allclose(corners[0], picture.embedding, atol=1e-6)
+    assert torch.equal(corners[1], -picture.embedding)
+    assert torch.equal(corners[2], card.embedding)
+    with torch.no_grad():
+        seen = studio.models.clip.image([Image.open(plain).convert("RGB")])[0]
+    assert torch.allclose(corners[3], seen.float(), atol=1e-6)
+    foreign = replace(Recipe.from_point(studio, turned, STEPS), stack="pocket")
+    assert not torch.equal(
+        recipes.point_of(studio, write(turned.image, foreign)), -picture.embedding
+    )
+    with pytest.raises(RecipeError, match="four corners"):
+        recipes.corners_of(studio, [plain])
+
+
 def test_wrong_requests_have_no_recipe(studio):
     with pytest.raises(RecipeError, match="index is 2"):
         Recipe.from_request(studio, request(count=2, subjects=()), index=2)

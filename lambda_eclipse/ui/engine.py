@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,7 +20,8 @@ HEARTBEAT_S = (
     0.25  # a generator can only be closed while it is suspended: yield at least this often
 )
 PREVIEW_EVERY_S = 0.8
-CACHE_ENTRIES = 16
+CACHE_ENTRIES = 64
+PACE_MEMORY = 0.8  # how much of the pace so far a new step leaves standing
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +53,34 @@ class Update:
 
 
 @dataclass
+class Pace:
+    """Seconds that one step of one picture takes on this machine, by the steps so far."""
+
+    step_s: float | None = None
+
+    def note(self, seconds: float) -> None:
+        """Take a step into account; a single slow one changes little."""
+        old = seconds if self.step_s is None else self.step_s
+        self.step_s = PACE_MEMORY * old + (1 - PACE_MEMORY) * seconds
+
+
+@dataclass
 class Run:
     """A job's line to the page: it reports here, and learns here that it is to stop."""
 
     updates: queue.SimpleQueue
     stop: threading.Event
     cache: OrderedDict
+    pace: Pace
     prefix: str = ""
     span: tuple[float, float] = (0.0, 1.0)  # the part of the progress bar that the steps fill
     _began: float = field(default_factory=time.monotonic)
     _previewed: float = field(default_factory=time.monotonic)
+    _stepped: float | None = None  # when the last step of this run of steps ended
 
     def say(self, text: str, span: tuple[float, float] = (0.0, 1.0)) -> None:
         """Name what happens now; the steps that follow fill `span` of the bar."""
-        self.prefix, self.span = text, span
+        self.prefix, self.span, self._stepped = text, span, None
         self.updates.put(Update(text, span[0]))
 
     def emit(self, payload: Any) -> None:
@@ -77,6 +92,8 @@ class Run:
         if self.stop.is_set():
             return False
         now = time.monotonic()
+        if self._stepped is not None and info.step > 1:
+            self.pace.note((now - self._stepped) / info.count)
         start, end = self.span
         painted = info.index_of_batch_start + info.count * info.step / info.steps  # in pictures
         fraction = start + (end - start) * painted / info.total
@@ -93,6 +110,7 @@ class Run:
             # A slow decoder must not spend its time on previews: wait five times what one took.
             self._previewed = time.monotonic() + 5 * (time.monotonic() - now)
         self.updates.put(Update(text, fraction, previews=previews))
+        self._stepped = time.monotonic()
         return True
 
     def remember(self, key: tuple, make: Callable[[], Any]) -> Any:
@@ -109,13 +127,15 @@ class Engine:
     """Opens a studio once and runs jobs on it one after another.
 
     `open_studio` takes a callback for progress messages and returns the studio. `wrap` may decorate
-    the generator that does the work (a host that lends its GPU per call needs that).
+    the generator that does the work (a host that lends its GPU per call needs that). `warm_up` is a
+    job to run once before the studio is called ready, to learn how fast this machine is.
     """
 
     def __init__(
         self,
         open_studio: Callable[[Callable[[str], None]], Any],
         wrap: Callable[[Callable], Callable] = lambda function: function,
+        warm_up: Callable[..., Any] | None = None,
     ) -> None:
         self._open = open_studio
         self._lock = threading.Lock()
@@ -126,6 +146,8 @@ class Engine:
         self._began = self._took_s = 0.0
         self._studio: Any = None
         self._cache: OrderedDict = OrderedDict()
+        self._warm_up = warm_up
+        self.pace = Pace()
         self._work = wrap(self._events)
 
     @property
@@ -150,7 +172,11 @@ class Engine:
 
     def _load(self) -> None:
         try:
-            self._studio = self._open(self._note)
+            studio = self._open(self._note)
+            if self._warm_up is not None:
+                self._note("measuring the speed of this machine")
+                self._warm_up(studio, self._run(queue.SimpleQueue(), threading.Event()))
+            self._studio = studio
         except Exception as error:
             log.exception("opening the studio failed")
             self._state, self._message = "failed", str(error) or type(error).__name__
@@ -200,10 +226,19 @@ class Engine:
             raise EngineError(self.status().text)
         return self._studio
 
+    def forget(self, paths: Iterable[str]) -> None:
+        """Drop what was computed from these files, at once."""
+        for key in list(self._cache):
+            if any(path in repr(key) for path in paths):
+                self._cache.pop(key, None)
+
+    def _run(self, updates: queue.SimpleQueue, stop: threading.Event) -> Run:
+        return Run(updates, stop, self._cache, self.pace)
+
     def _events(self, job: Callable[..., Any], arguments: tuple) -> Iterator[Update]:
         updates: queue.SimpleQueue = queue.SimpleQueue()
         stop = threading.Event()
-        run = Run(updates, stop, self._cache)
+        run = self._run(updates, stop)
 
         def work() -> None:
             try:
