@@ -304,11 +304,12 @@ def test_corners_are_embedded_once(photo: str) -> None:
 
 
 def test_generate(client: Client, photo: str) -> None:
-    pictures, seed, note, likeness = client.predict(
+    pictures, seed, note, meters = client.predict(
         prompt="a cat on the beach", noun_1="cat", picture_1=handle_file(photo), count=2, steps=5,
         seed=11, randomize=False, api_name="/generate",
     )  # fmt: skip
     assert seed == 11 and "11, 12" in note
+    assert "cat" in meters and "<meter" in meters
     assert [p["caption"] for p in pictures] == ["seed 11", "seed 12"]
     assert [Path(p["image"]).suffix for p in pictures] == [".png", ".png"]
     assert Path(pictures[0]["image"]).name == "lambda-eclipse-11.png"

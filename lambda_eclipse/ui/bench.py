@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import gradio as gr
 
 from lambda_eclipse import paper
+from lambda_eclipse.ui import brush
 from lambda_eclipse.ui.texts import t
 
-BRUSH_COLOUR = "#ea580c"
-CANVAS_PX = 420
+EDITOR_PX = 420
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ def bench_panel() -> Bench:
         )  # fmt: skip
         editor = gr.ImageEditor(
             label=t("bench.editor"), type="pil", format="png", sources=(), transforms=(),
-            layers=False, buttons=[], height=CANVAS_PX,
-            brush=gr.Brush(default_size=14, colors=[BRUSH_COLOUR], color_mode="fixed"),
+            layers=False, buttons=[], height=EDITOR_PX, interactive=True,
+            canvas_size=(brush.SIDE_PX, brush.SIDE_PX), fixed_canvas=True,
+            brush=gr.Brush(default_size=14, colors=[brush.COLOUR], color_mode="fixed"),
             eraser=gr.Eraser(default_size=14), elem_id="brush",
         )  # fmt: skip
         with gr.Row():

@@ -15,6 +15,7 @@ from lambda_eclipse.ui.visit import Visit
 
 OFF, PICTURE, DRAWING = "off", "picture", "drawing"
 CANVAS_PX = 384
+EDITOR_PX = 420
 VIEW_PX = 256  # the map that is shown; the one that is used is found anew in the decoder's size
 INK = "#ffffff"
 PAPER = Image.new("RGB", (CANVAS_PX, CANVAS_PX), "black")
@@ -78,24 +79,29 @@ class EdgesActions:
             image = open_picture(picture, "edge picture")
             return edge_map(image, int(low), int(high), size_px=VIEW_PX)
 
-    def drawn(self, visit: Visit, canvas: Any) -> tuple[Any, Any]:
-        """The map of what is drawn, and the switch: drawing is meant to be used."""
+    def drawn(self, visit: Visit, canvas: Any) -> Any:
+        """The map of what is drawn."""
         with reading():
             size_px = self.engine.wait().models.decoder.native_size_px
             found = drawn_map(canvas, size_px)
         if found is None:
-            return None, gr.skip()
+            return None
         out = io.BytesIO()
         found.save(out, "PNG")
-        return visit.file("edges.png", out.getvalue()), DRAWING
+        return visit.file("edges.png", out.getvalue())
 
-    def switch(self, layout: str) -> list[Any]:
-        """What belongs to the chosen source."""
-        picture, drawing = layout == PICTURE, layout == DRAWING
-        return [gr.update(visible=picture)] * 3 + [
-            gr.update(visible=drawing),
-            gr.update(visible=layout != OFF),
-        ]
+    def switched(self, visit: Visit, layout: str, *form: Any) -> Any:
+        """The map of the source that was switched to; form: picture, thresholds, canvas."""
+        *picture, canvas = form
+        if layout == PICTURE:
+            return self.edges(visit, *picture)
+        return self.drawn(visit, canvas) if layout == DRAWING else None
+
+
+def show(layout: str) -> list[Any]:
+    """What belongs to the chosen source: picture and thresholds, the canvas, the map."""
+    wanted = (layout == PICTURE, layout == DRAWING, layout != OFF)
+    return [gr.update(visible=visible) for visible in wanted]
 
 
 def edges_panel() -> Edges:
@@ -104,34 +110,40 @@ def edges_panel() -> Edges:
         choices = [(t(f"edges.{name}"), name) for name in (OFF, PICTURE, DRAWING)]
         layout = gr.Radio(choices, value=OFF, label=t("edges.source"), elem_id="edges-source")
         with gr.Row():
-            picture = upload(t("edges.from"), 200, "edges-from")
-            canvas = gr.ImageEditor(
-                blank_canvas(), label=t("edges.canvas"), type="pil", format="png", sources=(),
-                transforms=(), layers=False, buttons=[], height=CANVAS_PX + 60,
-                canvas_size=PAPER.size, fixed_canvas=True,
-                brush=gr.Brush(default_size=5, colors=[INK], color_mode="fixed"),
-                eraser=gr.Eraser(default_size=20), elem_id="edges-canvas",
-            )  # fmt: skip
-            view = gr.Image(
-                label=t("edges.map"), interactive=False, height=200, format="png", type="filepath",
-                buttons=["download", "fullscreen"], elem_id="edge-map",
-            )  # fmt: skip
-        with gr.Row():
-            low = gr.Slider(0, 500, 100, step=5, label=t("edges.low"), elem_id="edges-low")
-            high = gr.Slider(0, 500, 200, step=5, label=t("edges.high"), elem_id="edges-high")
+            with gr.Column(visible=False, min_width=200, elem_id="edges-by-picture") as by_picture:
+                picture = upload(t("edges.from"), 200, "edges-from")
+                low = gr.Slider(0, 500, 100, step=5, label=t("edges.low"), elem_id="edges-low")
+                high = gr.Slider(0, 500, 200, step=5, label=t("edges.high"), elem_id="edges-high")
+            # Made when it is shown: an editor that starts out hidden can't be drawn on.
+            with gr.Column(visible=False, min_width=280, elem_id="edges-by-hand") as by_hand:
+                canvas = gr.ImageEditor(
+                    blank_canvas(), label=t("edges.canvas"), type="pil", format="png", sources=(),
+                    transforms=(), layers=False, buttons=[], height=EDITOR_PX,
+                    canvas_size=PAPER.size, fixed_canvas=True,
+                    brush=gr.Brush(default_size=5, colors=[INK], color_mode="fixed"),
+                    eraser=gr.Eraser(default_size=20), elem_id="edges-canvas",
+                )  # fmt: skip
+            with gr.Column(visible=False, min_width=160, elem_id="edges-map") as shown:
+                view = gr.Image(
+                    label=t("edges.map"), interactive=False, height=200, format="png",
+                    type="filepath", buttons=["download", "fullscreen"], elem_id="edge-map",
+                )  # fmt: skip
+    layout.change(show, layout, [by_picture, by_hand, shown], queue=False, **PRIVATE)
     return Edges(panel, layout, picture, low, high, view, canvas)
 
 
 def wire_edges(actions: EdgesActions, edges: Edges, visit: gr.State) -> None:
-    """Show the map at once; a new picture or drawing switches the control on."""
+    """Show the map of a picture or a drawing at once."""
     gr.on(
         [edges.picture.change, edges.low.release, edges.high.release], actions.edges,
         [visit, edges.picture, edges.low, edges.high], edges.view, trigger_mode="always_last",
         api_name="edges", **QUIET,
     )  # fmt: skip
-    quiet: dict[str, Any] = {**PRIVATE, "queue": False}
-    edges.picture.input(None, None, edges.layout, js=f"() => '{PICTURE}'", **quiet)
-    edges.canvas.input(
-        actions.drawn, [visit, edges.canvas], [edges.view, edges.layout],
-        trigger_mode="always_last", **PRIVATE,
+    edges.layout.input(
+        actions.switched,
+        [visit, edges.layout, edges.picture, edges.low, edges.high, edges.canvas], edges.view,
+        **PRIVATE,
     )  # fmt: skip
+    edges.canvas.input(
+        actions.drawn, [visit, edges.canvas], edges.view, trigger_mode="always_last", **PRIVATE
+    )

@@ -71,17 +71,17 @@ def results_panel(how: str) -> Results:
             label=t("chosen.compare"), interactive=False, format="png", type="filepath",
             visible=False, elem_id="compare",
         )  # fmt: skip
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="le-send"):
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
             slot = gr.Radio(slots, value=1, label=t("chosen.slot"), elem_id="to-slot-number")
             to_slot = gr.Button(t("chosen.to_slot"), min_width=120, elem_id="to-slot")
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="le-send"):
             corners = [(t(f"corner.{name}"), name) for name in CORNER_NAMES]
             corner = gr.Radio(
                 corners, value=CORNER_NAMES[0], label=t("chosen.corner"), elem_id="to-corner-name"
             )
             to_corner = gr.Button(t("chosen.to_corner"), min_width=120, elem_id="to-corner")
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes="le-send"):
             angle = gr.Slider(5, 90, 25, step=5, label=t("chosen.angle"), elem_id="vary-angle")
             number = gr.Slider(1, 8, 4, step=1, label=t("chosen.number"), elem_id="vary-number")
             vary = gr.Button(t("chosen.vary"), min_width=120, elem_id="vary")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui import jobs
+from lambda_eclipse.ui.brush import painted_mask, under_brush
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.form import part_of, slots_of
 from lambda_eclipse.ui.jobs import Part
@@ -21,8 +22,6 @@ from lambda_eclipse.ui.text import readable, reading
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
-EDIT_PX = 512  # long side of the picture under the brush
-BRUSH_RGBA = (234, 88, 12, 170)
 SLOTS = paper.MAX_SUBJECTS
 
 
@@ -41,28 +40,6 @@ def png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
-
-
-def under_brush(picture: Image.Image, mask: Image.Image) -> dict[str, Any]:
-    """A picture and its mask as the brush editor takes them: the mask is a layer to paint on."""
-    ground = picture.convert("RGBA")
-    ground.thumbnail((EDIT_PX, EDIT_PX))
-    layer = Image.new("RGBA", ground.size)
-    solid = mask.convert("L").resize(ground.size).point(lambda level: 255 * (level >= 128))
-    layer.paste(BRUSH_RGBA, mask=solid)
-    return {"background": ground, "layers": [layer], "composite": None}
-
-
-def painted_mask(editor: dict[str, Any] | None) -> Image.Image:
-    """L, the mask in an editor: whatever is painted in any layer. ValueError when nothing is."""
-    layers = (editor or {}).get("layers") or []
-    mask: Image.Image | None = None
-    for layer in layers:
-        alpha = layer.convert("RGBA").getchannel("A").point(lambda level: 255 * (level > 8))
-        mask = alpha if mask is None else Image.composite(alpha, mask, alpha)
-    if mask is None or not mask.getbbox():
-        raise ValueError(t("bench.nothing"))
-    return mask
 
 
 @dataclass(frozen=True)
@@ -125,10 +102,16 @@ class SlotActions:
         mask, picture = visit.masks[event.index]
         return [*at_slot(number, visit.file("mask.png", png(mask))), under_brush(picture, mask)]
 
-    def take_brush(self, visit: Visit, number: int, editor: Any) -> list[Any]:
+    def take_brush(self, visit: Visit, number: int, editor: Any, *slots: Any) -> list[Any]:
         """The painted mask, for the chosen subject."""
+        from lambda_eclipse.images import open_picture
+
+        part = self._part(number, slots)
+        if part is None:
+            raise gr.Error(t("bench.empty", number=number), print_exception=False)
         with reading():
-            return at_slot(number, visit.file("mask.png", png(painted_mask(editor))))
+            mask = painted_mask(editor, open_picture(part.picture).size)
+        return at_slot(number, visit.file("mask.png", png(mask)))
 
     def automatic(self, number: int) -> list[Any]:
         """The automatic mask again."""

@@ -131,7 +131,9 @@ def wire_slots(
     bench.candidates.select(
         actions.take_candidate, [visit, bench.number], [*masks, bench.editor], **PRIVATE
     )
-    bench.apply.click(actions.take_brush, [visit, bench.number, bench.editor], masks, **PRIVATE)
+    bench.apply.click(
+        actions.take_brush, [visit, bench.number, bench.editor, *everything], masks, **PRIVATE
+    )
     bench.automatic.click(actions.automatic, bench.number, masks, **quiet)
     bench.words.input(
         actions.take_word, [bench.number, bench.words, prompt],

@@ -58,7 +58,7 @@ class Visit:
         """Put finished pictures into the history, and into the gallery."""
         found = [Kept(one, path, order) for one, path in zip(painted, paths, strict=True)]
         self.history = [*self.history, *found][-MAX_KEPT:]
-        self.shown, self.chosen = found, []
+        self.shown = found
         return found
 
     def shelve(self, card: str, noun: str) -> None:
