@@ -89,6 +89,7 @@ class ComposeActions:
         self, visit: Visit, read_order: Callable[[], Order], with_recipe: bool
     ) -> Iterator[tuple]:
         order = read_order()
+        visit.note_uploads(order)
         updates = self.engine.run(jobs.paint, order)
         yield gr.skip(), order.seed, progress_html(Update(t("progress.starting"))), ""
         for gallery, progress, bars in follow(visit, updates, order, with_recipe):

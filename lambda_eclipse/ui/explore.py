@@ -203,7 +203,10 @@ def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
     exports = ExportActions(engine)
     with gr.Accordion(t("path.title"), open=False, elem_id="path-panel"):
         routes = [(t(f"route.{name}"), name) for name in ROUTES]
-        route = gr.Radio(routes, value="diagonal", label=t("path.route"), elem_id="route")
+        route = gr.Radio(
+            routes, value="diagonal", label=t("path.route"), info=t("path.route.info"),
+            elem_id="route",
+        )  # fmt: skip
         line = gr.JSON(label=t("path.line"), visible="hidden", elem_id="line")
         with gr.Row(elem_classes="le-actions"):
             count = gr.Slider(*FRAMES, 12, step=1, label=t("path.frames"), elem_id="frames")

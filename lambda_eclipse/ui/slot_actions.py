@@ -60,8 +60,11 @@ class SlotActions:
             return None, "", None
         visit.uploads.update(path for path in (picture, mask) if path)
         with reading():
-            found = jobs.see(self.engine.wait(), picture, mask)
-        return found.picture, escape(t(f"mask.{found.method}")), found.overlay
+            studio = self.engine.wait()
+            found = jobs.see(studio, picture, mask)
+            known = jobs.subject(studio, Part("subject", picture, mask)).embedding is not None
+        note = t("mask.card" if known else f"mask.{found.method}")
+        return found.picture, escape(note), found.overlay
 
     def noun_of_card(self, picture: str | None, noun: str) -> Any:
         """The word of a concept card, where the slot has none."""

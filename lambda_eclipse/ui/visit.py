@@ -61,6 +61,11 @@ class Visit:
         self.shown = found
         return found
 
+    def note_uploads(self, order: Order) -> None:
+        """Remember the files of a form, to delete them when asked to."""
+        files = [path for part in order.subjects for path in (part.picture, part.mask)]
+        self.uploads.update(path for path in (*files, order.canny, order.edges) if path)
+
     def shelve(self, card: str, noun: str) -> None:
         """Put the file of a card onto the shelf."""
         self.shelf = [*self.shelf, (card, noun)][-MAX_SHELF:]
