@@ -1,6 +1,7 @@
 """Exploring and keeping over a fake studio: points, cells, paths, recipes, shelf, settings."""
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -271,5 +272,7 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
     folder = Path(__file__).parent.parent / "lambda_eclipse" / "ui"
     source = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "texts.py")
     stems = ("slot.", "mask.", "edges.", "corner.", "route.", "blend.", "square.from.", "side.")
-    unused = [k for k in ENGLISH if f'"{k}"' not in source and not k.startswith(stems)]
-    assert not unused
+    used = set(re.findall(r"""["']([a-z_.]+)["']""", source))
+    assert not [key for key in ENGLISH if key not in used and not key.startswith(stems)]
+    named = set(re.findall(r"""\bt\(\s*["']([a-z_.]+)["']""", source))
+    assert named <= ENGLISH.keys()

@@ -16,6 +16,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lambda_eclipse.ui.texts import t
+
 HEARTBEAT_S = (
     0.25  # a generator can only be closed while it is suspended: yield at least this often
 )
@@ -97,13 +99,14 @@ class Run:
         start, end = self.span
         painted = info.index_of_batch_start + info.count * info.step / info.steps  # in pictures
         fraction = start + (end - start) * painted / info.total
-        text = f"{self.prefix} · step {info.step} of {info.steps}"
+        text = t("run.step", what=self.prefix, step=info.step, steps=info.steps)
         if info.count < info.total:
             last = info.index_of_batch_start + info.count
-            text += f" · pictures {info.index_of_batch_start + 1} to {last} of {info.total}"
+            first = info.index_of_batch_start + 1
+            text += t("run.pictures", first=first, last=last, total=info.total)
         if 0.02 < fraction < 1 and now - self._began > 2:
             left_s = (now - self._began) * (1 - fraction) / fraction
-            text += f" · about {max(1, round(left_s))} s left"
+            text += t("run.left", seconds=max(1, round(left_s)))
         previews = None
         if now - self._previewed > PREVIEW_EVERY_S and info.step < info.steps:
             previews = info.preview()
@@ -142,7 +145,7 @@ class Engine:
         self._state_lock = threading.Lock()
         self._finished = threading.Event()
         self._state: State = "idle"
-        self._message = "not loaded yet"
+        self._message = ""
         self._began = self._took_s = 0.0
         self._studio: Any = None
         self._cache: OrderedDict = OrderedDict()
@@ -160,7 +163,7 @@ class Engine:
         with self._state_lock:
             if self._state in ("loading", "ready"):
                 return
-            self._state, self._message = "loading", "starting"
+            self._state, self._message = "loading", t("status.starting")
             self._began = time.monotonic()
             self._finished.clear()
         threading.Thread(target=self._load, name="open-studio", daemon=True).start()
@@ -174,7 +177,7 @@ class Engine:
         try:
             studio = self._open(self._note)
             if self._warm_up is not None:
-                self._note("measuring the speed of this machine")
+                self._note(t("status.measuring"))
                 self._warm_up(studio, self._run(queue.SimpleQueue(), threading.Event()))
             self._studio = studio
         except Exception as error:
@@ -195,13 +198,13 @@ class Engine:
             models = self._studio.models
             device = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}
             where = device.get(str(models.device).split(":")[0], str(models.device))
-            return Status("ready", f"{models.stack.title} · {where} · ready")
+            return Status("ready", t("status.ready", title=models.stack.title, where=where))
         if self._state == "loading":
             waited_s = round(time.monotonic() - self._began)
-            return Status("loading", f"Loading: {self._message} · {waited_s} s")
+            return Status("loading", t("status.loading", message=self._message, seconds=waited_s))
         if self._state == "failed":
-            return Status("failed", f"Not loaded: {self._message}")
-        return Status("idle", "Not loaded yet")
+            return Status("failed", t("status.failed", message=self._message))
+        return Status("idle", t("status.idle"))
 
     def run(self, job: Callable[..., Any], *arguments: Any) -> Iterator[Update]:
         """Wait for the studio, then run `job(studio, run, *arguments)`; yield its news as it comes.
@@ -212,7 +215,7 @@ class Engine:
         """
         self.start()
         while not self._finished.wait(HEARTBEAT_S):
-            yield Update(f"{self.status().text} · your request is next", None)
+            yield Update(t("status.next", status=self.status().text), None)
         if self._state == "failed":
             raise EngineError(self.status().text)
         with closing(self._work(job, arguments)) as updates:
@@ -252,7 +255,7 @@ class Engine:
                     updates.put(error)
 
         threading.Thread(target=work, name="studio-job", daemon=True).start()
-        last = Update("Waiting for the studio", None)
+        last = Update(t("status.waiting"), None)
         try:
             while not last.done:
                 try:

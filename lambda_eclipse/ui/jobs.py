@@ -10,6 +10,7 @@ from typing import Any
 
 from lambda_eclipse.nouns import vocabulary
 from lambda_eclipse.ui.engine import Run
+from lambda_eclipse.ui.texts import t
 
 PROPOSALS = 6
 WARM_UP_STEPS = 2
@@ -104,13 +105,13 @@ def paint(studio: Any, run: Run, order: Order) -> list[Painted]:
 
     Batch by batch as the studio would paint them itself, so the bits are the same.
     """
-    run.say("Reading the subjects")
+    run.say(t("job.subjects"))
     request = request_of(studio, run, order)
     request.check()
     size, finished = studio.models.stack.batch_size, []
     for start in range(0, request.count, size):
         count = min(size, request.count - start)
-        what = "Painting" if request.count == 1 else f"Painting {request.count} pictures"
+        what = t("job.painting" if request.count == 1 else "job.several", count=request.count)
         run.say(what, (start / request.count, (start + count) / request.count))
         batch = replace(request, seed=request.seed + start, count=count)
         pictures = studio.generate(batch, run.on_step)
@@ -130,7 +131,7 @@ def _described(studio: Any, request: Any, pictures: Sequence[Any], start: int) -
             picture,
             replace(recipe, index=start + i),
             likeness(studio, picture.image, recipe.request),
-            f"seed {picture.seed}",
+            t("label.seed", seed=picture.seed),
         )
         for i, picture in enumerate(pictures)
     ]
@@ -144,7 +145,8 @@ def without_each(studio: Any, run: Run, recipe: Any) -> list[Painted]:
     requests = leave_one_out(request)
     finished: list[Painted] = []
     for index, (label, one) in enumerate(requests):
-        run.say(f"Painting it {label}", (index / len(requests), (index + 1) / len(requests)))
+        share = index / len(requests), (index + 1) / len(requests)
+        run.say(t("job.without", label=label), share)
         [painted] = _described(studio, one, studio.generate(one, run.on_step), 0)
         finished.append(replace(painted, label=label))
         run.emit(list(finished))
@@ -162,12 +164,13 @@ def around(studio: Any, run: Run, like: Painted, count: int, angle_deg: float) -
     finished: list[Painted] = []
     # One by one: a picture painted from a point is reproduced alone.
     for index in range(count):
-        run.say(f"Painting variation {index + 1} of {count}", (index / count, (index + 1) / count))
+        what = t("job.variation", number=index + 1, count=count)
+        run.say(what, (index / count, (index + 1) / count))
         how = ([seed], *sampling, run.on_step)
         [picture] = studio.paint(points[index : index + 1], *how)
         recipe = Recipe.from_point(studio, picture, *sampling, prompt=request.prompt)
         scores = likeness(studio, picture.image, request)
-        finished.append(Painted(picture, recipe, scores, f"variation {index + 1}"))
+        finished.append(Painted(picture, recipe, scores, t("label.variation", number=index + 1)))
         run.emit(list(finished))
     return finished
 
@@ -177,10 +180,10 @@ def again(studio: Any, run: Run, recipe: Any) -> Painted:
     from lambda_eclipse.insight import likeness
     from lambda_eclipse.recipe import reproduce
 
-    run.say("Painting it again")
+    run.say(t("job.again"))
     picture = reproduce(studio, recipe, run.on_step)
     scores = likeness(studio, picture.image, recipe.request) if recipe.embedding is None else None
-    return Painted(picture, recipe, scores, f"seed {picture.seed}, again")
+    return Painted(picture, recipe, scores, t("label.again", seed=picture.seed))
 
 
 def see(studio: Any, picture: str, mask: str | None = None) -> Any:
@@ -192,7 +195,7 @@ def nouns(studio: Any, run: Run, part: Part) -> list[tuple[str, float]]:
     """Words that fit a subject best, with their probabilities, best first."""
     from lambda_eclipse.insight import propose_nouns
 
-    run.say("Looking for words")
+    run.say(t("job.words"))
     with studio.models.encoders() as (clip, _):
         embedding = embedded(studio, run, part).embedding
         words = vocabulary(studio.models.stack.name)
@@ -203,7 +206,7 @@ def card(studio: Any, run: Run, part: Part) -> bytes:
     """The concept card of a subject, as a PNG file."""
     from lambda_eclipse.recipe import Card, write_card
 
-    run.say("Reading the subject")
+    run.say(t("job.subject"))
     with studio.models.encoders():
         return write_card(Card.from_subject(studio, subject(studio, part)))
 

@@ -8,6 +8,7 @@ from lambda_eclipse.atlas import place, point
 from lambda_eclipse.paths import Point
 from lambda_eclipse.ui.engine import Run
 from lambda_eclipse.ui.jobs import Painted, Part, embedded
+from lambda_eclipse.ui.texts import t
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Square:
 def paint_point(studio: Any, run: Run, square: Square, x: float, y: float) -> Painted:
     """The picture at one point of the square; x and y in [0, 1]."""
     corners = _corners(studio, run, square)
-    run.say(f"Painting the point ({x:.2f}, {y:.2f})")
+    run.say(t("job.point", x=f"{x:.2f}", y=f"{y:.2f}"))
     return _painted(studio, run, square, corners, (x, y))
 
 
@@ -41,7 +42,7 @@ def cells(
     """Paint cells of a size × size grid and emit (place, Painted) for each as it is finished."""
     corners = _corners(studio, run, square)
     for index, cell in enumerate(todo):
-        run.say(f"Painting cell {index + 1} of {len(todo)}", _share(index, len(todo)))
+        run.say(t("job.cell", number=index + 1, count=len(todo)), _share(index, len(todo)))
         at = place(*cell, size)
         run.emit((at, _painted(studio, run, square, corners, point(at))))
 
@@ -50,7 +51,7 @@ def frames(studio: Any, run: Run, square: Square, line: Sequence[Point]) -> None
     """Paint the points of a path in turn and emit (point, Painted) for each."""
     corners = _corners(studio, run, square)
     for index, at in enumerate(line):
-        run.say(f"Painting frame {index + 1} of {len(line)}", _share(index, len(line)))
+        run.say(t("job.frame", number=index + 1, count=len(line)), _share(index, len(line)))
         run.emit((at, _painted(studio, run, square, corners, at)))
 
 
@@ -69,7 +70,7 @@ def _corners(studio: Any, run: Run, square: Square) -> Any:
     from lambda_eclipse.recipe import corners_of
 
     def make() -> Any:
-        run.say("Reading the four pictures")
+        run.say(t("job.corners"))
         if square.corners:
             return corners_of(studio, square.corners)
         with studio.models.encoders():
