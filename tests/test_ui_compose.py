@@ -1,6 +1,7 @@
 """Composing over a fake studio: subjects, masks, words, mentions, edges, and what is finished."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +11,11 @@ import pytest
 from fakes import BATCH, FakeStudio
 from gradio.utils import get_upload_folder
 from PIL import Image, ImageDraw
+from small_stack import write_stack
 
 from lambda_eclipse import recipe as recipes
-from lambda_eclipse.pipeline import Request
+from lambda_eclipse.pipeline import Request, Studio
+from lambda_eclipse.stacks import STACKS, load
 from lambda_eclipse.ui import jobs
 from lambda_eclipse.ui.brush import painted_mask, under_brush
 from lambda_eclipse.ui.compose_actions import ComposeActions
@@ -270,6 +273,30 @@ def test_results_go_into_slots_corners_and_back_into_the_form(
     assert corners == [gr.skip(), gr.skip(), visit.history[1].path, gr.skip()]
     form = actions.restore(visit)
     assert form[:6] == ["a cat", "cat", photo, None, 0.75, 0] and form[-2:] == [7, False]
+
+
+def test_the_form_becomes_a_corner(engine: Engine, visit: Visit, photo: str) -> None:
+    form = ["a cat", *slots(("cat", photo)), OFF, None, 100, 200, None, 4, 50, 4, 3, False]
+    *_, last = ComposeActions(engine).corner(visit, "top_right", *form)
+    assert [isinstance(corner, str) for corner in last] == [False, True, False, False, False]
+    recipe = recipes.read(last[1])
+    assert (recipe.request.steps, recipe.request.count, recipe.request.seed) == (8, 1, 3)
+
+
+def test_the_real_pipeline_paints_an_order(
+    tmp_path: Path, visit: Visit, photo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part, folder in write_stack(tmp_path).items():
+        monkeypatch.setenv(f"LAMBDA_ECLIPSE_KANDINSKY_{part.upper()}", folder)
+    studio = Studio(load(replace(STACKS["kandinsky"], batch_size=BATCH), "cpu"))
+    engine = Engine(lambda progress: studio, warm_up=jobs.warm_up)
+    engine.load()
+    assert engine.status().state == "ready" and engine.pace.step_s > 0
+    gallery, *_, meters = generate(engine, visit, "a cat", ("cat", photo), count=3, steps=2)
+    assert len(gallery) == 3 and meters.count("<meter") == 6
+    for path, _ in gallery:
+        again = recipes.reproduce(studio, recipes.read(path))
+        assert again.image.tobytes() == Image.open(path).tobytes()
 
 
 def test_a_visit_deletes_its_files_and_no_one_elses(

@@ -1,7 +1,7 @@
 """What the Compose view does: paint, warn while typing, tell the cost and the risk beforehand."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -13,6 +13,7 @@ from lambda_eclipse.ui.engine import Engine, Update
 from lambda_eclipse.ui.examples import COMPOSE, SUBJECTS
 from lambda_eclipse.ui.form import part_of, read_seed, read_subjects, slots_of, values_of
 from lambda_eclipse.ui.jobs import Order, Part
+from lambda_eclipse.ui.pad import CORNER_NAMES
 from lambda_eclipse.ui.saving import follow
 from lambda_eclipse.ui.slot_actions import result
 from lambda_eclipse.ui.strip import read, strip_html
@@ -61,40 +62,42 @@ class ComposeActions:
         others have the seeds that follow.
         """
 
-        def order() -> Order:
-            if not (prompt or "").strip():
-                raise ValueError(t("form.no_prompt"))
-            subjects = read_subjects([
-                noun_1, picture_1, mask_1, strength_1, mention_1,
-                noun_2, picture_2, mask_2, strength_2, mention_2,
-                noun_3, picture_3, mask_3, strength_3, mention_3,
-                noun_4, picture_4, mask_4, strength_4, mention_4,
-            ])  # fmt: skip
-            return Order(
-                prompt=prompt.strip(),
-                subjects=subjects,
-                canny=edges_from if layout == PICTURE else None,
-                canny_low=int(edges_low),
-                canny_high=int(edges_high),
-                edges=edge_map if layout == DRAWING else None,
-                seed=read_seed(seed, randomize),
-                count=int(count),
-                steps=int(steps),
-                guidance=float(guidance),
-            )
+        form = [
+            prompt,
+            noun_1, picture_1, mask_1, strength_1, mention_1,
+            noun_2, picture_2, mask_2, strength_2, mention_2,
+            noun_3, picture_3, mask_3, strength_3, mention_3,
+            noun_4, picture_4, mask_4, strength_4, mention_4,
+            layout, edges_from, edges_low, edges_high, edge_map,
+            count, steps, guidance, seed, randomize,
+        ]  # fmt: skip
+        yield from reporting(self._paint(visit, form, bool(with_recipe)), BLANK)
 
-        yield from reporting(self._paint(visit, order, bool(with_recipe)), BLANK)
-
-    def _paint(
-        self, visit: Visit, read_order: Callable[[], Order], with_recipe: bool
-    ) -> Iterator[tuple]:
-        order = read_order()
+    def _paint(self, visit: Visit, form: Sequence[Any], with_recipe: bool) -> Iterator[tuple]:
+        order = read_order(form)
         visit.note_uploads(order)
         updates = self.engine.run(jobs.paint, order)
         yield gr.skip(), order.seed, progress_html(Update(t("progress.starting"))), ""
         for gallery, progress, bars in follow(visit, updates, order, with_recipe):
             # Clients get what is yielded last, so it has the seed once more.
             yield gallery, order.seed, progress, bars
+
+    def corner(self, visit: Visit, name: str, *form: Any) -> Iterator[tuple]:
+        """The form as a corner of the square, painted in few steps: the corners, and progress."""
+
+        def values() -> Iterator[tuple]:
+            steps, _, _ = self.draft()
+            order = replace(read_order(form), count=1, steps=steps)
+            visit.note_uploads(order)
+            nothing = [gr.skip()] * len(CORNER_NAMES)
+            updates = self.engine.run(jobs.paint, order)
+            for _, progress, _ in follow(visit, updates, order, with_recipe=True):
+                yield (*nothing, progress)
+            path = visit.shown[-1].path
+            yield (*[path if name == one else gr.skip() for one in CORNER_NAMES], gr.skip())
+
+        blank = (*[gr.skip()] * len(CORNER_NAMES), progress_html(note=""))
+        yield from reporting(values(), blank)
 
     def read_prompt(self, prompt: str, *slots: Any) -> str:
         """The token strip under the prompt, with what is wrong; empty while loading."""
@@ -165,6 +168,26 @@ class ComposeActions:
         slots = values_of(parts, paper.MAX_SUBJECTS)
         layout = PICTURE if canny else OFF
         return [example.prompt, *slots, layout, canny, panel, example.seed, False]
+
+
+def read_order(form: Sequence[Any]) -> Order:
+    """Check the form, given as in `generate`; ValueError and gr.Error say what is missing."""
+    prompt, *slots = form[:-10]
+    layout, edges_from, low, high, edge_map, count, steps, guidance, seed, randomize = form[-10:]
+    if not (prompt or "").strip():
+        raise ValueError(t("form.no_prompt"))
+    return Order(
+        prompt=prompt.strip(),
+        subjects=read_subjects(slots),
+        canny=edges_from if layout == PICTURE else None,
+        canny_low=int(low),
+        canny_high=int(high),
+        edges=edge_map if layout == DRAWING else None,
+        seed=read_seed(seed, randomize),
+        count=int(count),
+        steps=int(steps),
+        guidance=float(guidance),
+    )
 
 
 def _parts(slots: tuple[Any, ...]) -> list[Part | None]:

@@ -49,6 +49,8 @@ class Explore:
     stop: gr.Button
     progress: gr.HTML
     cards: gr.HTML
+    where: gr.Radio
+    send: gr.Button
     running: list[Any] = field(default_factory=list)  # the events that paint
 
 
@@ -66,8 +68,11 @@ def _subject(letter: str, hint: str) -> list[gr.components.Component]:
     return [noun, *pictures]
 
 
-def _sources() -> tuple[gr.Radio, list[gr.components.Component], list[gr.Image]]:
-    """Where the corners come from: two subjects in two versions, or four pictures."""
+def _sources() -> tuple:
+    """Where the corners come from: two subjects in two versions, or four pictures.
+
+    The switch, the widgets of either, and those that send the Compose form to a corner.
+    """
     choices = [(t(f"square.from.{name}"), name) for name in (SUBJECTS, PICTURES)]
     source = gr.Radio(choices, value=SUBJECTS, label=t("square.from"), elem_id="corners-from")
     with gr.Column(elem_id="from-subjects") as subjects:
@@ -82,18 +87,24 @@ def _sources() -> tuple[gr.Radio, list[gr.components.Component], list[gr.Image]]
         for pair in (CORNER_NAMES[:2], CORNER_NAMES[2:]):
             with gr.Row():
                 corners += [upload(t(f"corner.{name}"), 150, f"corner-{name}") for name in pair]
+        with gr.Row(elem_classes="le-send"):
+            choices = [(t(f"corner.{name}"), name) for name in CORNER_NAMES]
+            where = gr.Radio(
+                choices, value=CORNER_NAMES[0], label=t("square.form"), elem_id="form-corner"
+            )
+            send = gr.Button(t("square.form.paint"), min_width=120, elem_id="form-to-corner")
     source.change(
         lambda chosen: [gr.update(visible=chosen == name) for name in (SUBJECTS, PICTURES)], source,
         [subjects, pictures], queue=False, **PRIVATE,
     )  # fmt: skip
-    return source, named, corners
+    return source, named, corners, where, send
 
 
 def explore_view(engine: Engine, visit: gr.State) -> Explore:
     """Lay out the view and wire it."""
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=5, min_width=320):
-            source, named, corners = _sources()
+            source, named, corners, where, send = _sources()
             with gr.Row():
                 mode = gr.Radio(
                     [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
@@ -126,7 +137,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
             form = [source, *named, *corners, mode, tuning.steps, tuning.guidance, seed]
             view = Explore(
                 source, corners, form, [named[1], named[4]], seed, tuning, pad, x, y, picture,
-                stop, progress, cards,
+                stop, progress, cards, where, send,
             )  # fmt: skip
             gridded = _atlas(engine, visit, view)
             crossed = _path(engine, visit, view)

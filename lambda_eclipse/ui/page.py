@@ -5,8 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.common import PRIVATE
+from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
 from lambda_eclipse.ui.compose import Compose, compose_view
+from lambda_eclipse.ui.compose_actions import ComposeActions
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore import Explore, explore_view
 from lambda_eclipse.ui.explore_form import PICTURES
@@ -17,6 +18,7 @@ from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
 STYLE = Path(__file__).with_name("style.css")
+NAMES = Path(__file__).with_name("names.js")
 POLL_S = 1.0
 CACHE_S = (600, 3600)  # look every ten minutes, delete files older than an hour
 # Kept in the visitor's browser, nowhere else; it is no secret, so neither is its key.
@@ -40,6 +42,12 @@ def build(engine: Engine) -> gr.Blocks:
                 explore = explore_view(engine, visit)
             with gr.Tab(t("view.keep"), id="keep", elem_id="view-keep") as keep_tab:
                 keep = keep_view(engine, visit, compose)
+        sent = explore.send.click(
+            ComposeActions(engine).corner, [visit, explore.where, *compose.form],
+            [*explore.corners, explore.progress], **PRIVATE, **HEAVY,
+        )  # fmt: skip
+        stop_with(explore.stop, [sent], explore.progress, t("stopped"))
+        explore.running.append(sent)
         wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
         compose.results.to_corner.click(
             ResultsActions(engine).to_corner, [visit, compose.results.corner], explore.corners,
@@ -112,6 +120,15 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         block_label_text_color_dark="*body_text_color",
         block_label_text_weight="600",
         block_border_width="1px",
+        # Dark enough to read: 4.5 to 1 at least.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        checkbox_label_background_fill_selected="*primary_700",
+        checkbox_label_background_fill_selected_dark="*primary_700",
         block_shadow="none",
     )
     demo.queue(default_concurrency_limit=4, max_size=64)
@@ -121,6 +138,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         share=share,
         theme=theme,
         css_paths=STYLE,
+        js=NAMES.read_text(encoding="utf-8"),
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],

@@ -131,6 +131,8 @@ ENGLISH: dict[str, str] = {
     "square.noun": "Subject {letter}: its word in the prompt",
     "square.pictures": "Pictures painted here count as what they were painted from, any other "
     "picture as what CLIP sees in it. “Send to Explore” in Compose puts a result here.",
+    "square.form": "Or paint the form of Compose, as a draft, to be the corner",
+    "square.form.paint": "Paint this corner",
     "square.x": "Across",
     "square.y": "Down",
     "square.version": "picture {number} of subject {letter}",
