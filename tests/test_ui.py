@@ -20,12 +20,13 @@ import app
 from lambda_eclipse.atlas import place
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.ui import jobs, jobs_square
-from lambda_eclipse.ui.engine import Engine, EngineError, Update
+from lambda_eclipse.ui.engine import Engine, EngineError
 from lambda_eclipse.ui.examples import COMPOSE, EXPLORE
 from lambda_eclipse.ui.explore_form import backdrop
 from lambda_eclipse.ui.form import MAX_SEED, fresh_seed, read_seed, read_subjects
 from lambda_eclipse.ui.pad import SquarePad
 from lambda_eclipse.ui.page import build, launch
+from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.strip import Chip, strip_html
 from lambda_eclipse.ui.text import meter_html, progress_html
 
@@ -282,7 +283,7 @@ def test_jobs_run_one_after_another() -> None:
 
 
 def test_long_runs_show_pictures_taking_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_eclipse.ui.engine.PREVIEW_EVERY_S", 0.05)
+    monkeypatch.setattr("lambda_eclipse.ui.run.PREVIEW_EVERY_S", 0.05)
     engine = ready(FakeStudio(step_s=0.02))
     updates = list(engine.run(jobs.paint, jobs.Order("a cat", steps=20)))
     assert any(update.previews for update in updates)

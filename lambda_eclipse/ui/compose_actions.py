@@ -9,11 +9,12 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.ui import jobs
 from lambda_eclipse.ui.edges import DRAWING, OFF, PICTURE
-from lambda_eclipse.ui.engine import Engine, Update
+from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import COMPOSE, SUBJECTS
 from lambda_eclipse.ui.form import part_of, read_seed, read_subjects, slots_of, values_of
 from lambda_eclipse.ui.jobs import Order, Part
 from lambda_eclipse.ui.pad import CORNER_NAMES
+from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import follow
 from lambda_eclipse.ui.slot_actions import result
 from lambda_eclipse.ui.strip import read, strip_html

@@ -10,7 +10,7 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.atlas import missing, place, point
 from lambda_eclipse.ui import jobs_square
-from lambda_eclipse.ui.engine import Engine, Update
+from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import EXPLORE
 from lambda_eclipse.ui.explore_form import (
     GRID_SIDES,
@@ -22,6 +22,7 @@ from lambda_eclipse.ui.explore_form import (
 )
 from lambda_eclipse.ui.jobs_square import Square
 from lambda_eclipse.ui.pad import CORNERS
+from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import save
 from lambda_eclipse.ui.text import progress_html, reporting
 from lambda_eclipse.ui.texts import t

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lambda_eclipse.nouns import vocabulary
-from lambda_eclipse.ui.engine import Run
+from lambda_eclipse.ui.run import Run
 from lambda_eclipse.ui.texts import t
 
 PROPOSALS = 6

@@ -6,8 +6,8 @@ from typing import Any
 
 from lambda_eclipse.atlas import place, point
 from lambda_eclipse.paths import Point
-from lambda_eclipse.ui.engine import Run
 from lambda_eclipse.ui.jobs import Painted, Part, embedded
+from lambda_eclipse.ui.run import Run
 from lambda_eclipse.ui.texts import t
 
 

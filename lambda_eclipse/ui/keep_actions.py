@@ -13,11 +13,12 @@ from PIL import Image
 from lambda_eclipse import paper
 from lambda_eclipse.ui import jobs
 from lambda_eclipse.ui.edges import DRAWING, OFF
-from lambda_eclipse.ui.engine import Engine, Update
+from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import SUBJECTS
 from lambda_eclipse.ui.form import EMPTY, values_of
 from lambda_eclipse.ui.jobs import Painted, Part
 from lambda_eclipse.ui.results_actions import form_of
+from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import follow
 from lambda_eclipse.ui.slot_actions import at_slot, png
 from lambda_eclipse.ui.text import progress_html, reading, reporting

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.engine import Update
 from lambda_eclipse.ui.jobs import Order, Painted
 from lambda_eclipse.ui.results import likeness_html, seeds_note
+from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit

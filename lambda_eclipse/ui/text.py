@@ -7,7 +7,8 @@ from html import escape
 
 import gradio as gr
 
-from lambda_eclipse.ui.engine import EngineError, Status, Update
+from lambda_eclipse.ui.engine import EngineError, Status
+from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.texts import t
 
 log = logging.getLogger(__name__)
