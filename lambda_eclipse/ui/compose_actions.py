@@ -18,7 +18,7 @@ from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import follow
 from lambda_eclipse.ui.slot_actions import result
 from lambda_eclipse.ui.strip import read, strip_html
-from lambda_eclipse.ui.text import meter_html, progress_html, reporting
+from lambda_eclipse.ui.text import cost_text, meter_html, progress_html, reporting
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
@@ -136,17 +136,11 @@ class ComposeActions:
             )
             for one in found
         ]
-        return meter_html(rows, t("blend.title"))
+        return meter_html(rows, t("blend.title"), [f"risk-{one.level}" for one in found])
 
     def cost(self, count: float, steps: float) -> str:
         """The time that a click would take, from the steps measured so far on this machine."""
-        pace = self.engine.pace.step_s
-        if pace is None:
-            return t("cost.unknown")
-        seconds = pace * count * steps
-        if seconds < 90:
-            return t("cost.seconds", seconds=max(1, round(seconds)))
-        return t("cost.minutes", minutes=round(seconds / 60, 1))
+        return cost_text(self.engine.pace, int(count), int(steps))
 
     def draft(self) -> list[Any]:
         """Steps, guidance and count for a quick look."""

@@ -186,6 +186,7 @@ def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
         with gr.Row(elem_classes="le-actions"):
             size = gr.Slider(*GRID_SIDES, 5, step=1, label=t("grid.size"), elem_id="grid-size")
             whole = gr.Button(t("grid.paint"), elem_id="grid")
+        cost = gr.HTML(elem_id="grid-cost")
         cells = gr.Gallery(
             label=t("grid.cells"), columns=5, object_fit="contain", format="png", height="auto",
             buttons=["download", "download_all", "fullscreen"], interactive=False,
@@ -196,6 +197,8 @@ def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
             label=t("export.files"), interactive=False, visible=False, file_count="multiple",
             elem_id="grid-files",
         )  # fmt: skip
+    timed = [size, view.sampling.steps]
+    gr.on([one.change for one in timed], actions.cost, timed, cost, **PRIVATE)
     whole.click(None, None, view.progress, js=WAITING, **PRIVATE)
     whole.click(actions.make_room, size, cells, queue=False, **PRIVATE)
     painted = whole.click(

@@ -24,7 +24,7 @@ from lambda_eclipse.ui.jobs_square import Square
 from lambda_eclipse.ui.pad import CORNERS
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import save
-from lambda_eclipse.ui.text import progress_html, reporting
+from lambda_eclipse.ui.text import cost_text, progress_html, reporting
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
@@ -151,6 +151,10 @@ class ExploreActions:
         # Clients get what is yielded last, so it is complete once more.
         note = t("note.grid", size=size, seed=square.seed, new=len(todo))
         yield gallery(), progress_html(note=note)
+
+    def cost(self, size: float, steps: float) -> str:
+        """The time that a whole grid would take on this machine."""
+        return cost_text(self.engine.pace, int(size) ** 2, int(steps))
 
     def make_room(self, size: float) -> dict[str, Any]:
         """As many columns as the grid will have."""

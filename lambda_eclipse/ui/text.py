@@ -4,11 +4,12 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from html import escape
+from itertools import zip_longest
 
 import gradio as gr
 
 from lambda_eclipse.ui.engine import EngineError, Status
-from lambda_eclipse.ui.run import Update
+from lambda_eclipse.ui.run import Pace, Update
 from lambda_eclipse.ui.texts import t
 
 log = logging.getLogger(__name__)
@@ -36,14 +37,27 @@ def progress_html(update: Update | None = None, note: str = "") -> str:
     )
 
 
-def meter_html(rows: Iterable[tuple[str, float, str]], title: str) -> str:
-    """Bars with a name, a share in [0, 1] and the same in words."""
+def meter_html(
+    rows: Iterable[tuple[str, float, str]], title: str, marks: Iterable[str] = ()
+) -> str:
+    """Bars with a name, a share in [0, 1] and the same in words; `marks` colours them by class."""
     lines = "".join(
-        f'<li><span>{escape(name)}</span><meter min="0" max="1" value="{share:.3f}" '
-        f'aria-label="{escape(name, quote=True)}"></meter><b>{escape(word)}</b></li>'
-        for name, share, word in rows
+        f'<li class="le-{mark}"><span>{escape(name)}</span>'
+        f'<meter min="0" max="1" value="{share:.3f}" aria-label="{escape(name, quote=True)}">'
+        f"</meter><b>{escape(word)}</b></li>"
+        for (name, share, word), mark in zip_longest(rows, marks, fillvalue="plain")
     )
     return f'<h3>{escape(title)}</h3><ul class="le-meters">{lines}</ul>' if lines else ""
+
+
+def cost_text(pace: Pace, pictures: int, steps: int) -> str:
+    """How long so many pictures take at the pace of this machine."""
+    if pace.step_s is None:
+        return t("cost.unknown")
+    seconds = pace.step_s * pictures * steps
+    if seconds < 90:
+        return t("cost.seconds", seconds=max(1, round(seconds)))
+    return t("cost.minutes", minutes=round(seconds / 60, 1))
 
 
 def readable(error: Exception) -> gr.Error:
