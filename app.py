@@ -11,6 +11,7 @@ except ImportError:
     spaces = None
 
 from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.jobs import warm_up
 from lambda_eclipse.ui.page import build, launch
 
 
@@ -35,7 +36,11 @@ def main() -> None:
         return Studio.open(chosen.stack, chosen.device, progress=progress)
 
     lends_gpu = bool(spaces and os.environ.get("SPACES_ZERO_GPU"))
-    engine = Engine(open_studio, wrap=spaces.GPU if lends_gpu else lambda function: function)
+    engine = Engine(
+        open_studio,
+        wrap=spaces.GPU if lends_gpu else lambda function: function,
+        warm_up=None if lends_gpu else warm_up,
+    )
     if lends_gpu:
         engine.load()  # there the models have to be in place before the page is served
     else:

@@ -124,18 +124,21 @@ def cosines(one: Tensor, others: Tensor, mean: Tensor | None = None) -> Tensor:
 
 
 def blend_risk(
-    embeddings: Tensor,
+    embeddings: Tensor | Sequence[Tensor],
     nouns: Sequence[str],
     mean: Tensor | None = None,
     thresholds: tuple[float, float] | None = None,
 ) -> list[Blend]:
     """The risk that subjects melt into one, for each pair of them; the riskiest pair first.
 
-    embeddings: (K, D) of the subjects, nouns: their K nouns. mean: as in `cosines`. thresholds:
-    cosines from which the risk is "some" and "high"; None takes CENTRED_THRESHOLDS with a mean
-    and RAW_THRESHOLDS without. One noun for both, be it in the plural, is one level more.
+    embeddings: (K, D) of the subjects, or K of (D,). nouns: their K nouns. mean: as in `cosines`.
+    thresholds: cosines from which the risk is "some" and "high"; None takes CENTRED_THRESHOLDS
+    with a mean and RAW_THRESHOLDS without. One noun for both, be it in the plural, is one level
+    more.
     ValueError for unfitting shapes and for thresholds out of order.
     """
+    if not isinstance(embeddings, Tensor):
+        embeddings = torch.stack(tuple(embeddings)) if embeddings else torch.empty(0, 1)
     if embeddings.ndim != 2 or len(embeddings) != len(nouns):
         raise ValueError(f"Embeddings are {tuple(embeddings.shape)} for {len(nouns)} nouns.")
     if thresholds is None:
@@ -209,12 +212,14 @@ def leave_one_out(request: Request) -> list[tuple[str, Request]]:
     return found
 
 
-def variations(embedding: Tensor, n: int, angle_deg: float, generator: torch.Generator) -> Tensor:
+def variations(
+    embedding: Tensor, n: int, angle_deg: float, generator: torch.Generator | int
+) -> Tensor:
     """(n, D) embeddings around one (D,), each `angle_deg` away from it in a random direction.
 
-    Norm and type are kept. angle_deg: degrees in [0, 180]. `generator`: on the CPU; row i depends
-    on its seed and i only. ValueError for other shapes and angles, n under 1, and an
-    embedding of zero, which has no direction.
+    Norm and type are kept. angle_deg: degrees in [0, 180]. `generator`: on the CPU, or the seed
+    for one; row i depends on its seed and i only. ValueError for other shapes and angles, n under
+    1, and an embedding of zero, which has no direction.
     """
     if embedding.ndim != 1 or len(embedding) < 2 or n < 1:
         raise ValueError(f"{n} variations of {tuple(embedding.shape)}: give (D,) and at least 1.")
@@ -225,6 +230,8 @@ def variations(embedding: Tensor, n: int, angle_deg: float, generator: torch.Gen
     if not norm > 0 or not norm.isfinite():
         raise ValueError("The embedding is zero or not finite: take that of a painted picture.")
     unit = centre / norm  # (D,)
+    if isinstance(generator, int):
+        generator = torch.Generator().manual_seed(generator)
     # Row by row: torch draws a large block of numbers in another order than a small one.
     draws = [torch.randn(len(unit), generator=generator, dtype=torch.float64) for _ in range(n)]
     noise = torch.stack(draws)  # (n, D)

@@ -30,13 +30,16 @@ from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.prior import draw_noise
 
 if TYPE_CHECKING:
+    from lambda_eclipse.clip import Clip
     from lambda_eclipse.decoder import OnStep
+    from lambda_eclipse.tokens import Span
 
 SEEDS = 2**31  # seeds are 0..SEEDS − 1: larger ones get lost in browsers and some file formats
 MAX_COUNT = 16
 MAX_STEPS = 250
 MAX_GUIDANCE = 20.0
 GRID_SIDES = (2, 9)
+MAX_OCCURRENCE = 99  # more than any prompt has words
 
 
 class RequestError(ValueError):
@@ -50,6 +53,8 @@ class Subject:
     picture: anything `images.open_picture` takes; cut out by itself, or by a painted `mask`.
     strength: how far the noun's states move to the picture's embedding, in [0, 2]; 1 swaps them.
     embedding: (D,) or (1, D), in place of a picture: that of a subject prepared before.
+    occurrence: which mention of the noun it is, counted as in `Tokenizer.occurrences`; None takes
+    the first that is free.
     """
 
     noun: str
@@ -57,6 +62,7 @@ class Subject:
     mask: Image.Image | None = None
     strength: float = 1.0
     embedding: Tensor | None = None
+    occurrence: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class Request:
             if subject.picture is None and subject.embedding is None:
                 raise RequestError(f'The subject "{subject.noun}" has no picture: add one.')
             _in_range(f'strength of "{subject.noun}"', subject.strength, 0, 2)
+            if subject.occurrence is not None:
+                _whole(f'occurrence of "{subject.noun}"', subject.occurrence, 0, MAX_OCCURRENCE)
         _whole("seed", self.seed, 0, SEEDS - 1)
         _whole("number of pictures", self.count, 1, MAX_COUNT)
         _check_sampling(self.steps, self.guidance)
@@ -155,7 +163,7 @@ class Studio:
         """
         request.check()
         clip = self.models.clip
-        spans = clip.tokenizer.assign(request.prompt, [s.noun for s in request.subjects])
+        spans = _spans(clip, request.prompt, request.subjects)
         edges = self.edges(request)
         with self.models.encoders() as (clip, prior):
             subjects = [self.subject_embedding(subject) for subject in request.subjects]
@@ -202,7 +210,7 @@ class Studio:
         for subjects in ((a[0], b[0]), (a[1], b[1])):
             request = Request(prompt, subjects, seed=seed)
             request.check()
-            self.models.clip.tokenizer.assign(prompt, [subject.noun for subject in subjects])
+            _spans(self.models.clip, prompt, subjects)
         with self.models.encoders():
             a, b = (
                 [replace(subject, embedding=self.subject_embedding(subject)) for subject in pair]
@@ -295,6 +303,13 @@ class Studio:
     @staticmethod
     def _seeds(request: Request) -> list[int]:
         return [(request.seed + i) % SEEDS for i in range(request.count)]
+
+
+def _spans(clip: Clip, prompt: str, subjects: Sequence[Subject]) -> list[Span]:
+    """Where in the prompt each subject stands."""
+    return clip.tokenizer.assign(
+        prompt, [one.noun for one in subjects], [one.occurrence for one in subjects]
+    )
 
 
 def random_seed() -> int:

@@ -24,7 +24,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -37,7 +37,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from lambda_eclipse import __version__
-from lambda_eclipse.images import open_picture
+from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.pipeline import SEEDS, Picture, Request, Studio, Subject
 from lambda_eclipse.stacks import PATTERNS, Models, Stack, source_of
 from lambda_eclipse.weights import read_json, resolve
@@ -115,7 +115,12 @@ class Recipe:
         """
         request.check()
         subjects = tuple(
-            Subject(one.noun, strength=float(one.strength), embedding=studio.subject_embedding(one))
+            Subject(
+                one.noun,
+                strength=float(one.strength),
+                embedding=studio.subject_embedding(one),
+                occurrence=one.occurrence,
+            )
             for one in request.subjects
         )
         explicit, edges = _explicit(request, studio.models.stack), studio.edges(request)
@@ -160,6 +165,7 @@ class Recipe:
                 {
                     "noun": subject.noun,
                     "strength": subject.strength,
+                    "occurrence": subject.occurrence,
                     "embedding": _floats_text(subject.embedding),
                 }
                 for subject in request.subjects
@@ -288,6 +294,43 @@ def reproduce(studio: Studio, recipe: Recipe, on_step: OnStep | None = None) -> 
         count=min(recipe.batch_size, request.count - start),
     )
     return studio.generate(batch, on_step)[recipe.index - start]
+
+
+def point_of(studio: Studio, source: str | Path | bytes) -> Tensor:
+    """(D,) embedding of a picture file, on the CPU: what it was painted from, if that is known.
+
+    A PNG with a recipe or a card of these weights tells it exactly; of any other picture it is
+    what CLIP sees in all of it. Raises RecipeError for damaged ones and PictureError.
+    """
+    here = checksums(studio.models.stack)
+    try:
+        recipe = read(source)
+    except NoRecipeError:
+        pass
+    else:
+        if (recipe.stack, dict(recipe.weights)) == (studio.models.stack.name, here):
+            if recipe.embedding is not None:
+                return recipe.embedding
+            request = recipe.request
+            seed = (request.seed + recipe.index) % SEEDS
+            return studio.embed(replace(request, seed=seed, count=1))[0]
+    try:
+        card = read_card(source)
+    except NoRecipeError:
+        pass
+    else:
+        if card.fits(studio.models.stack.name, here["clip"]):
+            return card.embedding
+    picture = flatten(open_picture(source, "corner"))
+    with torch.no_grad(), studio.models.encoders() as (clip, _):
+        return clip.image([picture])[0].float().cpu()
+
+
+def corners_of(studio: Studio, sources: Sequence[str | Path | bytes]) -> Tensor:
+    """(4, D) corners of a square between four picture files; see `point_of` and `Studio.square`."""
+    if len(sources) != 4:
+        raise RecipeError(f"A square has four corners, not {len(sources)}.")
+    return torch.stack([point_of(studio, source) for source in sources])
 
 
 def checksums(stack: Stack, sources: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -524,7 +567,8 @@ def _number(content: Any, name: str) -> float:
 def _subject(content: Any) -> Subject:
     embedding = _floats(_string(content, "embedding"))
     noun, strength = _string(content, "noun"), _number(content, "strength")
-    return Subject(noun, strength=strength, embedding=embedding)
+    occurrence = None if content.get("occurrence") is None else _field(content, "occurrence", int)
+    return Subject(noun, strength=strength, embedding=embedding, occurrence=occurrence)
 
 
 def _floats_text(values: Tensor) -> str:

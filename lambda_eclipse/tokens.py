@@ -132,19 +132,43 @@ class Tokenizer:
             f"number {occurrence + 1}; mention it again or choose an earlier one."
         )
 
-    def assign(self, prompt: str, nouns: Sequence[str]) -> list[Span]:
+    def assign(
+        self,
+        prompt: str,
+        nouns: Sequence[str],
+        occurrences: Sequence[int | None] | None = None,
+    ) -> list[Span]:
         """One span for each of up to four nouns, none overlapping another, in the nouns' order.
 
-        The same noun twice takes its first and second occurrence. Longer nouns choose first:
-        "teddy bear" and "bear" find one bear each. SubjectError when a noun finds none.
+        A noun with an occurrence, counted as in `occurrences`, takes that one. The others take
+        what is free: the same noun twice its first and second occurrence; longer nouns choose
+        first, so that "teddy bear" and "bear" find one bear each. SubjectError when a noun finds
+        none.
         """
         if len(nouns) > MAX_SUBJECTS:
             raise SubjectError(f"{len(nouns)} subjects are too many: use up to {MAX_SUBJECTS}.")
+        asked = [None] * len(nouns) if occurrences is None else list(occurrences)
         taken: dict[int, Span] = {}
+
+        def is_free(span: Span) -> bool:
+            return not any(_overlap(span, other) for other in taken.values())
+
+        for index, (noun, occurrence) in enumerate(zip(nouns, asked, strict=True)):
+            if occurrence is None:
+                continue
+            span = self.span(prompt, noun, occurrence)
+            if not is_free(span):
+                raise SubjectError(
+                    f'Two subjects hold one place in the prompt, "{noun}": choose another '
+                    f"occurrence for one of them."
+                )
+            taken[index] = span
         for index in sorted(range(len(nouns)), key=lambda i: -len(_words(self.clean(nouns[i])))):
+            if index in taken:
+                continue
             noun = nouns[index]
             visible = self.occurrences(prompt, noun)
-            free = [s for s in visible if not any(_overlap(s, t) for t in taken.values())]
+            free = [span for span in visible if is_free(span)]
             if free:
                 taken[index] = free[0]
             elif visible:

@@ -5,7 +5,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+PATIENCE_MS = 240_000  # a busy machine may take this long for anything
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BUNDLES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
@@ -32,6 +38,29 @@ def find() -> str | None:
             own = playwright.chromium.executable_path
         found = own if Path(own).is_file() else None
     return found
+
+
+def visit(chrome: "Browser", url: str, **options: object) -> "tuple[Page, set[str], list[str]]":
+    """An open page, the hosts that it has talked to so far, and its script errors."""
+    from playwright.sync_api import expect
+
+    page = chrome.new_page(**options)
+    page.set_default_timeout(PATIENCE_MS)
+    hosts: set[str] = set()
+    errors: list[str] = []
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or "inline"))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(url)
+    expect(page.locator("#generate")).to_be_visible(timeout=PATIENCE_MS)
+    return page, hosts, errors
+
+
+def upload(page: "Page", slot: str, path: str) -> None:
+    """Give a picture to the upload widget within `slot`."""
+    from playwright.sync_api import expect
+
+    page.locator(f"{slot} input[type=file]").first.set_input_files(path)
+    expect(page.locator(f"{slot} img").first).to_be_visible()
 
 
 def install() -> None:

@@ -1,80 +1,114 @@
-"""A studio that draws something at once: the page's tests need no weights."""
+"""A studio that draws something at once: the page's tests need no weights.
 
-import re
+Its CLIP sees average colours and its prior mixes them, so that what it paints depends on what it
+was asked for; everything else is the real pipeline.
+"""
+
 import time
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import torch
 from PIL import Image, ImageDraw
+from torch import Tensor
+
+from lambda_eclipse import stacks
+from lambda_eclipse.images import flatten
+from lambda_eclipse.pipeline import Picture, Request, Studio
+from lambda_eclipse.tokens import Tokenizer
+
+DIM = 16
+SIDE_PX = 128
+BATCH = 2
 
 
 class FakeCancelled(Exception):
     """Raised when a step callback answers False, as the decoder does."""
 
 
-class FakeTokenizer:
-    """One token per word."""
-
-    def pieces(self, prompt: str) -> list[str]:
-        return re.findall(r"\w+", prompt)
-
-    def assign(self, prompt: str, nouns: list[str]) -> list[tuple[int, int]]:
-        words = self.pieces(prompt.lower())
-        for noun in nouns:
-            if noun.lower() not in words:
-                raise ValueError(f"“{noun}” is not a word of the prompt. Add it to the prompt.")
-        return [(1 + words.index(noun.lower()), 2 + words.index(noun.lower())) for noun in nouns]
+def numbers(text: str) -> Tensor:
+    """(D,) numbers that are always the same for a text."""
+    return torch.randn(DIM, generator=torch.Generator().manual_seed(zlib.crc32(text.encode())))
 
 
-@dataclass
-class FakeStudio:
-    """Same signatures as pipeline.Studio. `step_s` is the time of one step."""
+class FakeClip:
+    """Pictures become their colours, texts become numbers."""
 
-    step_s: float = 0.0
-    steps_taken: list[int] = field(default_factory=list)
-    squares: int = 0
+    embed_dim, image_size = DIM, 64
 
-    def __post_init__(self) -> None:
-        self.models = SimpleNamespace(
-            stack=SimpleNamespace(title="Pocket stack", steps=20, guidance=4.0),
-            device="cpu",
-            clip=SimpleNamespace(tokenizer=FakeTokenizer()),
+    def __init__(self) -> None:
+        self.tokenizer = Tokenizer()
+        self.model = SimpleNamespace(logit_scale=torch.tensor(2.0))
+        self.device = torch.device("cpu")
+
+    def image(self, images: Sequence[Image.Image]) -> Tensor:
+        small = [flatten(image).resize((4, 4)).convert("L") for image in images]
+        return torch.stack([torch.from_numpy(np.array(i)).flatten() / 64 - 2 for i in small])
+
+    def text(self, prompts: Sequence[str]) -> Any:
+        return SimpleNamespace(pooled=torch.stack([numbers(prompt) for prompt in prompts]))
+
+    def null_image(self) -> Tensor:
+        return torch.zeros(1, DIM)
+
+
+class FakeStudio(Studio):
+    """The real Studio but for what the networks do. `step_s` is the time of one step."""
+
+    def __init__(self, step_s: float = 0.0) -> None:
+        stack = replace(
+            stacks.STACKS["pocket"], title="Pocket stack", steps=20, guidance=4.0, batch_size=BATCH
         )
+        decoder = SimpleNamespace(native_size_px=SIDE_PX)
+        models = stacks.Models(FakeClip(), None, decoder, stack, torch.device("cpu"))
+        super().__init__(models)
+        self.step_s = step_s
+        self.steps_taken: list[int] = []
+        self.squares = 0
+        self.requests: list[Request] = []
 
-    def prepare(self, subject: Any) -> Any:
-        picture = Image.open(subject.picture).convert("RGB").resize((224, 224))
-        return SimpleNamespace(picture=picture, overlay=picture, method="rembg")
+    def embed(self, request: Request, prior_seed: int | None = None) -> Tensor:
+        request.check()
+        self.requests.append(request)
+        spans = self.models.clip.tokenizer.assign(
+            request.prompt,
+            [one.noun for one in request.subjects],
+            [one.occurrence for one in request.subjects],
+        )
+        mixed = numbers(f"{request.prompt}{spans}")
+        for subject in request.subjects:
+            mixed = mixed + subject.strength * self.subject_embedding(subject)
+        return torch.stack([mixed + 0.1 * numbers(f"seed {s}") for s in self._seeds(request)])
 
-    def generate(self, request: Any, on_step: Any = None) -> list:
-        self.models.clip.tokenizer.assign(request.prompt, [s.noun for s in request.subjects])
-        self._work(request.steps or 20, on_step)
-        return [self._picture(request.seed + i, i * 40) for i in range(request.count)]
-
-    def square(self, prompt: str, a: tuple, b: tuple, seed: int) -> list:
-        self.models.clip.tokenizer.assign(prompt, [a[0].noun, b[0].noun])
+    def square(self, *arguments: Any, **options: Any) -> Tensor:
         self.squares += 1
-        return [0, 85, 170, 255]
+        return super().square(*arguments, **options)
 
-    def at(
-        self, corners: list, x: float, y: float, mode: str = "slerp", seed: int = 0,
-        steps: int | None = None, guidance: float | None = None, on_step: Any = None,
-    ) -> Any:  # fmt: skip
-        self._work(steps or 20, on_step)
-        return self._picture(seed, int(200 * x), int(200 * y))
-
-    def _work(self, steps: int, on_step: Any) -> None:
+    def paint(
+        self, embeddings: Tensor, seeds: Sequence[int], steps: int | None = None,
+        guidance: float | None = None, on_step: Any = None, began: float | None = None,
+    ) -> list[Picture]:  # fmt: skip
+        steps = steps or self.models.stack.steps
         for step in range(1, steps + 1):
             time.sleep(self.step_s)
             self.steps_taken.append(step)
             info = SimpleNamespace(
-                step=step, steps=steps, index_of_batch_start=0, count=1, total=1,
-                preview=lambda: [Image.new("RGB", (128, 128), "gray")],
+                step=step, steps=steps, index_of_batch_start=0, count=len(seeds),
+                total=len(seeds), preview=lambda: [Image.new("RGB", (SIDE_PX, SIDE_PX), "gray")],
             )  # fmt: skip
             if on_step is not None and on_step(info) is False:
                 raise FakeCancelled
+        found = zip(embeddings, seeds, strict=True)
+        return [Picture(drawn(point), seed, 0.1, point) for point, seed in found]
 
-    def _picture(self, seed: int, red: int, green: int = 90) -> Any:
-        image = Image.new("RGB", (128, 128), (red % 256, green % 256, 120))
-        ImageDraw.Draw(image).ellipse((24, 24, 104, 104), fill=(250, green % 256, red % 256))
-        return SimpleNamespace(image=image, seed=seed, seconds=0.1, embedding=None)
+
+def drawn(point: Tensor) -> Image.Image:
+    """A picture of an embedding."""
+    red, green, blue, *more = (int(value) for value in (point.sigmoid() * 255))
+    image = Image.new("RGB", (SIDE_PX, SIDE_PX), (red, green, blue))
+    ImageDraw.Draw(image).ellipse((24, 24, 104, 104), fill=tuple(more[:3]))
+    return image

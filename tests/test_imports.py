@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "lambda_eclipse"
 
 LAYERS: list[set[str]] = [
-    {"paper", "images"},
+    {"paper", "images", "nouns"},
     {
         "masking",
         "canny",

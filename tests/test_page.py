@@ -8,17 +8,15 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import browser as browsers
 import pytest
+from browser import PATIENCE_MS, upload, visit
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 ROOT = Path(__file__).parent.parent
-PATIENCE_MS = 240_000  # a busy machine may take this long for anything
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +49,6 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    expect.set_options(timeout=60_000)
-    path = browsers.find()
-    if path is None:
-        pytest.fail(browsers.REMEDY)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(browsers.FLAGS))
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("photos")
     for name, pixels in (("cat", data.chelsea()), ("coffee", data.coffee())):
@@ -70,28 +56,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(folder / "cat.png"), str(folder / "coffee.png")
 
 
-def visit(chrome: Browser, url: str, **options: object) -> tuple[Page, set[str], list[str]]:
-    """An open page, the hosts that it has talked to so far, and its script errors."""
-    page = chrome.new_page(**options)
-    page.set_default_timeout(PATIENCE_MS)
-    hosts: set[str] = set()
-    errors: list[str] = []
-    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or "inline"))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(url)
-    expect(page.locator("#generate")).to_be_visible(timeout=PATIENCE_MS)
-    return page, hosts, errors
-
-
 def wait_until_ready(page: Page) -> None:
     loaded = page.locator("#status .le-ready, #status .le-failed")
     loaded.wait_for(timeout=PATIENCE_MS)
     expect(loaded).to_contain_text("ready", timeout=1000)
-
-
-def upload(page: Page, slot: str, path: str) -> None:
-    page.locator(f"{slot} input[type=file]").set_input_files(path)
-    expect(page.locator(f"{slot} img").first).to_be_visible()
 
 
 def test_endpoints(url: str, photos: tuple[str, str]) -> None:
@@ -103,10 +71,11 @@ def test_endpoints(url: str, photos: tuple[str, str]) -> None:
     assert len(first) == 2
     for one, other in zip(first, again, strict=True):
         assert Image.open(one["image"]).tobytes() == Image.open(other["image"]).tobytes()
-    seen, _ = client.predict(cat, api_name="/mask")
+    seen, *_ = client.predict(cat, api_name="/mask")
     assert Image.open(seen).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     picture, _ = client.predict(
-        prompt="a cat and coffee", noun_a="cat", picture_a1=cat, picture_a2=cat,
+        corners_from="subjects", prompt="a cat and coffee",
+        noun_a="cat", picture_a1=cat, picture_a2=cat,
         noun_b="coffee", picture_b1=coffee, picture_b2=coffee, x=0.2, y=0.8, steps=3,
         api_name="/at",
     )  # fmt: skip
@@ -203,7 +172,7 @@ def test_square_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str])
 
 def test_narrow_screens_need_no_sideways_scrolling(url: str, chrome: Browser) -> None:
     page, _, _ = visit(chrome, url, viewport={"width": 360, "height": 740})
-    for name in ("Explore", "Compose"):
+    for name in ("Explore", "Keep", "Compose"):
         page.get_by_role("tab", name=name).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()

@@ -159,6 +159,21 @@ def test_numbers_of_numpy_are_numbers(studio):
     assert read(write(photo("red"), Recipe.from_request(studio, wanted))).request.guidance == 3.5
 
 
+def test_the_mention_a_subject_is_bound_to_comes_back(studio):
+    two = request(prompt="a cat and a cat in a hat", subjects=(replace(CAT, occurrence=1), HAT))
+    recipe = Recipe.from_json(Recipe.from_request(studio, two).to_json())
+    assert [subject.occurrence for subject in recipe.request.subjects] == [1, None]
+    here = studio.embed(two)
+    assert torch.equal(studio.embed(recipe.request), here)
+    elsewhere = replace(two, subjects=(CAT, HAT))
+    assert not torch.equal(studio.embed(elsewhere), here)
+    for wrong in (-1, 1.5, 10**9):
+        content = json.loads(recipe.to_json())
+        content["subjects"][0]["occurrence"] = wrong
+        with pytest.raises(RecipeError):
+            Recipe.from_json(json.dumps(content))
+
+
 def test_any_prompt_comes_back(studio, kept):
     prompt = "a cat, “naïve” \\ λ \x00 猫 🐈\n and a hat"
     recipe = replace(kept, request=replace(kept.request, prompt=prompt))
@@ -230,6 +245,31 @@ def test_a_point_of_a_square_is_painted_again(studio):
     assert bits(again) == bits(painted) and again.seed == 11
     assert torch.equal(again.embedding, painted.embedding)
     assert read(write(painted.image, Recipe.from_point(studio, painted))).request.prompt == ""
+
+
+def test_corners_come_from_recipes_cards_and_any_picture(studio, tmp_path):
+    wanted = request(count=2)
+    picture = studio.generate(wanted)[1]
+    painted = tmp_path / "painted.png"
+    painted.write_bytes(write(picture.image, Recipe.from_request(studio, wanted, index=1)))
+    turned = studio.paint(-picture.embedding[None], [3], STEPS)[0]
+    point = write(turned.image, Recipe.from_point(studio, turned, STEPS))
+    card = Card.from_subject(studio, HAT)
+    plain = tmp_path / "plain.jpg"
+    photo("green").save(plain)
+    corners = recipes.corners_of(studio, [painted, point, write_card(card), plain])
+    assert torch.allclose(corners[0], picture.embedding, atol=1e-6)
+    assert torch.equal(corners[1], -picture.embedding)
+    assert torch.equal(corners[2], card.embedding)
+    with torch.no_grad():
+        seen = studio.models.clip.image([Image.open(plain).convert("RGB")])[0]
+    assert torch.allclose(corners[3], seen.float(), atol=1e-6)
+    foreign = replace(Recipe.from_point(studio, turned, STEPS), stack="pocket")
+    assert not torch.equal(
+        recipes.point_of(studio, write(turned.image, foreign)), -picture.embedding
+    )
+    with pytest.raises(RecipeError, match="four corners"):
+        recipes.corners_of(studio, [plain])
 
 
 def test_wrong_requests_have_no_recipe(studio):

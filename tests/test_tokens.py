@@ -137,6 +137,18 @@ def test_assign_gives_one_noun_twice_two_places(tokenizer: Tokenizer) -> None:
         tokenizer.assign(prompt, ["cat"] * 3)
 
 
+def test_assign_takes_the_occurrence_that_was_asked_for(tokenizer: Tokenizer) -> None:
+    prompt = "a cat looking at a cat"
+    assert tokenizer.assign(prompt, ["cat"], [1]) == [(6, 7)]
+    assert tokenizer.assign(prompt, ["cat", "cat"], [None, 0]) == [(6, 7), (2, 3)]
+    with pytest.raises(SubjectError, match="hold one place"):
+        tokenizer.assign(prompt, ["cat", "cat"], [1, 1])
+    with pytest.raises(SubjectError, match=r"no occurrence number 3"):
+        tokenizer.assign(prompt, ["cat"], [2])
+    with pytest.raises(ValueError):
+        tokenizer.assign(prompt, ["cat", "cat"], [1])
+
+
 def test_assign_lets_the_longest_noun_choose_first(tokenizer: Tokenizer) -> None:
     prompt = "a teddy bear chasing a bear"
     assert tokenizer.assign(prompt, ["bear", "teddy bear"]) == [(6, 7), (2, 4)]

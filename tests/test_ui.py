@@ -17,22 +17,18 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import app
+from lambda_eclipse.atlas import place
 from lambda_eclipse.pipeline import Studio
-from lambda_eclipse.ui import jobs
-from lambda_eclipse.ui.engine import Engine, EngineError, Update
+from lambda_eclipse.ui import jobs, jobs_square
+from lambda_eclipse.ui.engine import Engine, EngineError
 from lambda_eclipse.ui.examples import COMPOSE, EXPLORE
-from lambda_eclipse.ui.explore_actions import backdrop
+from lambda_eclipse.ui.explore_form import backdrop
+from lambda_eclipse.ui.form import MAX_SEED, fresh_seed, read_seed, read_subjects
 from lambda_eclipse.ui.pad import SquarePad
 from lambda_eclipse.ui.page import build, launch
-from lambda_eclipse.ui.text import (
-    MAX_SEED,
-    fresh_seed,
-    progress_html,
-    read_seed,
-    read_subjects,
-    strip_html,
-    warning_html,
-)
+from lambda_eclipse.ui.run import Update
+from lambda_eclipse.ui.strip import Chip, strip_html
+from lambda_eclipse.ui.text import meter_html, progress_html
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,7 +64,8 @@ def client(demo: gr.Blocks) -> Client:
 
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
-    pixels = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
+    pixels = np.full((96, 128, 3), 255, np.uint8)
+    pixels[20:80, 40:90] = np.random.default_rng(0).integers(0, 200, (60, 50, 3), np.uint8)
     path = tmp_path_factory.mktemp("photos") / "cat.png"
     Image.fromarray(pixels).save(path)
     return str(path)
@@ -77,6 +74,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
 def square(photo: str) -> dict:
     picture = handle_file(photo)
     return {
+        "corners_from": "subjects",
         "prompt": "a cat wearing a hat",
         "noun_a": "cat", "picture_a1": picture, "picture_a2": picture,
         "noun_b": "hat", "picture_b1": picture, "picture_b2": picture,
@@ -112,7 +110,7 @@ def test_every_widget_can_be_addressed(demo: gr.Blocks) -> None:
         block
         for block in demo.blocks.values()
         if isinstance(block, gr.components.Component)
-        and type(block).__name__ not in ("Api", "Timer")  # nothing to see
+        and type(block).__name__ not in ("Api", "Timer", "State", "BrowserState")  # nothing to see
     ]
     assert not [block for block in widgets if not block.elem_id]
     names = [block.elem_id for block in widgets]
@@ -121,20 +119,23 @@ def test_every_widget_can_be_addressed(demo: gr.Blocks) -> None:
 
 def test_public_endpoints_and_their_parameters(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(endpoints) == {"/generate", "/mask", "/edges", "/at", "/grid"}
+    assert set(endpoints) == {
+        "/generate", "/mask", "/edges", "/at", "/grid", "/path", "/reproduce",
+    }  # fmt: skip
     names = [p["parameter_name"] for p in endpoints["/generate"]["parameters"]]
-    assert names[:3] == ["prompt", "noun_1", "picture_1"] and "seed" in names
+    assert names[:4] == ["prompt", "noun_1", "picture_1", "mask_1"] and "seed" in names
+    assert "visit" not in names
     assert all(endpoint["description"] for endpoint in endpoints.values())
 
 
 def test_one_heavy_request_at_a_time(demo: gr.Blocks) -> None:
     heavy = [f for f in demo.fns.values() if f.concurrency_id == "studio"]
-    assert len(heavy) == 7
+    assert len(heavy) > 10
     assert {f.concurrency_limit for f in heavy} == {1}
 
 
 def test_fake_and_real_studio_agree() -> None:
-    for name in ("prepare", "generate", "square", "at"):
+    for name in ("embed", "paint"):
         real = list(inspect.signature(getattr(Studio, name)).parameters)
         fake = list(inspect.signature(getattr(FakeStudio, name)).parameters)
         assert fake == real, name
@@ -158,16 +159,14 @@ def test_examples_are_complete(example) -> None:
 def test_slots_become_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(gr, "Warning", warnings.append)
-    assert read_subjects([" cat ", "", None, ""], ["a.png", None, None, None]) == (
-        ("cat", "a.png"),
-    )
+    slot = [" cat ", "a.png", None, 0.5, 2]
+    empty = ["", None, None, 1, 0]
+    assert read_subjects([*slot, *empty]) == (jobs.Part("cat", "a.png", None, 0.5, 2),)
     assert not warnings
-    assert read_subjects(["cat", "hat"], [None, None]) == ()
-    assert "“cat”" in warnings[0] and len(warnings) == 2
+    assert read_subjects(["<b>cat</b>", *empty[1:], "hat", *empty[1:]]) == ()
+    assert "“&lt;b&gt;cat&lt;/b&gt;”" in warnings[0] and len(warnings) == 2
     with pytest.raises(gr.Error, match="Subject 2 has a picture but no word"):
-        read_subjects(["cat", " "], ["a.png", "b.png"])
-    with pytest.raises(gr.Error, match="at most 4"):
-        read_subjects(["a"] * 5, ["a.png"] * 5)
+        read_subjects([*slot, " ", "b.png", None, 1, 0])
 
 
 def test_seeds() -> None:
@@ -184,8 +183,9 @@ def test_typed_text_is_escaped() -> None:
     for html in (
         progress_html(Update(evil, 0.5)),
         progress_html(note=evil),
-        strip_html([(evil, 0), (evil, None)]),
-        warning_html(evil),
+        strip_html([Chip(evil, 0), Chip(evil), Chip(evil, None, (1, 2)), Chip(evil, cut=True)]),
+        strip_html([], [evil]),
+        meter_html([(evil, 0.5, evil)], evil),
     ):
         assert "<img" not in html
 
@@ -199,7 +199,8 @@ def test_the_pad_takes_only_points() -> None:
 
 
 def test_backdrop_is_a_picture(photo: str) -> None:
-    assert backdrop([photo] * 4).startswith("data:image/jpeg;base64,")
+    cells = {place(0, 0, 2): photo, place(1, 1, 2): photo}
+    assert backdrop(cells, 2).startswith("data:image/jpeg;base64,")
 
 
 # The engine
@@ -282,7 +283,7 @@ def test_jobs_run_one_after_another() -> None:
 
 
 def test_long_runs_show_pictures_taking_shape(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lambda_eclipse.ui.engine.PREVIEW_EVERY_S", 0.05)
+    monkeypatch.setattr("lambda_eclipse.ui.run.PREVIEW_EVERY_S", 0.05)
     engine = ready(FakeStudio(step_s=0.02))
     updates = list(engine.run(jobs.paint, jobs.Order("a cat", steps=20)))
     assert any(update.previews for update in updates)
@@ -293,10 +294,10 @@ def test_long_runs_show_pictures_taking_shape(monkeypatch: pytest.MonkeyPatch) -
 def test_corners_are_embedded_once(photo: str) -> None:
     studio = FakeStudio()
     engine = ready(studio)
-    pair = (("cat", photo), ("cat", photo))
-    form = jobs.Square("a cat and a cat", pair, pair, 1, "slerp", 5, 3.0)
+    pair = (jobs.Part("cat", photo), jobs.Part("cat", photo))
+    form = jobs_square.Square("a cat and a cat", pair, pair, (), 1, "slerp", 5, 3.0)
     for x in (0.0, 0.5):
-        call(engine, jobs.point, form, x, 0.5)
+        call(engine, jobs_square.paint_point, form, x, 0.5)
     assert studio.squares == 1
 
 
@@ -304,18 +305,19 @@ def test_corners_are_embedded_once(photo: str) -> None:
 
 
 def test_generate(client: Client, photo: str) -> None:
-    pictures, seed, note = client.predict(
+    pictures, seed, note, meters = client.predict(
         prompt="a cat on the beach", noun_1="cat", picture_1=handle_file(photo), count=2, steps=5,
         seed=11, randomize=False, api_name="/generate",
     )  # fmt: skip
     assert seed == 11 and "11, 12" in note
+    assert "cat" in meters and "<meter" in meters
     assert [p["caption"] for p in pictures] == ["seed 11", "seed 12"]
     assert [Path(p["image"]).suffix for p in pictures] == [".png", ".png"]
     assert Path(pictures[0]["image"]).name == "lambda-eclipse-11.png"
 
 
 def test_randomize_reports_the_seed_it_drew(client: Client) -> None:
-    pictures, seed, _ = client.predict(
+    pictures, seed, *_ = client.predict(
         prompt="a boat", count=1, steps=2, seed=3, randomize=True, api_name="/generate"
     )
     assert seed != 3 and pictures[0]["caption"] == f"seed {seed}"
@@ -325,7 +327,7 @@ def test_randomize_reports_the_seed_it_drew(client: Client) -> None:
     ("form", "message"),
     [
         ({"prompt": ""}, "prompt is empty"),
-        ({"prompt": "a dog", "noun_1": "cat", "picture_1": "photo"}, "“cat” is not a word"),
+        ({"prompt": "a dog", "noun_1": "cat", "picture_1": "photo"}, "does not mention"),
         ({"prompt": "a dog", "noun_1": "", "picture_1": "photo"}, "no word"),
         ({"prompt": "a dog", "seed": -4, "randomize": False}, "seed|minimum"),
     ],
@@ -339,8 +341,9 @@ def test_refusals_are_readable(client: Client, photo: str, form: dict, message: 
 
 
 def test_mask_and_edges(client: Client, photo: str) -> None:
-    seen, method = client.predict(handle_file(photo), api_name="/mask")
-    assert Image.open(seen).size == (224, 224) and method.endswith("cut out automatically")
+    seen, method, overlay = client.predict(handle_file(photo), api_name="/mask")
+    assert Image.open(seen).size == (64, 64) and method == "Cut out from its plain ground"
+    assert Image.open(overlay).size == Image.open(photo).size
     edges = client.predict(handle_file(photo), 50, 150, api_name="/edges")
     assert len(Image.open(edges).convert("L").getcolors()) <= 256
     with pytest.raises(AppError, match="[Tt]hreshold"):

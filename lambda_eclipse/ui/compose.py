@@ -1,189 +1,176 @@
-"""The Compose view: up to four subjects, a prompt, an optional edge map, pictures."""
+"""The Compose view: up to four subjects, a prompt, a layout from edges, pictures."""
 
-import json
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse import paper
+from lambda_eclipse.ui.bench import Bench, bench_panel
 from lambda_eclipse.ui.cards import example_cards
-from lambda_eclipse.ui.compose_actions import ComposeActions
-from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
+from lambda_eclipse.ui.common import (
+    HEAVY,
+    PRIVATE,
+    QUIET,
+    WAITING,
+    Sampling,
+    sampling_panel,
+    stop_with,
+)
+from lambda_eclipse.ui.compose_actions import MAX_COUNT, ComposeActions
+from lambda_eclipse.ui.edges import Edges, EdgesActions, edges_panel, wire_edges
+from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import COMPOSE
-from lambda_eclipse.ui.text import MAX_SEED, progress_html
-
-# One job at a time uses the models; the others of all visitors wait in one line.
-HEAVY: dict[str, Any] = {"concurrency_id": "studio", "concurrency_limit": 1}
-QUIET: dict[str, Any] = {"show_progress": "hidden"}
-PRIVATE: dict[str, Any] = {**QUIET, "api_visibility": "private"}
-
-HOW = "Add a picture, name it with a word of the prompt, press Generate. Or click an example."
-# Shown by the browser itself at the click, until the server has news.
-WAITING = f"() => {json.dumps(progress_html(note='Waiting for its turn'))}"
-SOURCES = ["upload", "webcam", "clipboard"]
+from lambda_eclipse.ui.form import MAX_SEED
+from lambda_eclipse.ui.results import Results, results_panel
+from lambda_eclipse.ui.results_actions import ResultsActions
+from lambda_eclipse.ui.slot_actions import SlotActions
+from lambda_eclipse.ui.slots import Slot, slot_row, wire_slots
+from lambda_eclipse.ui.strip import strip_component
+from lambda_eclipse.ui.texts import t
 
 
 @dataclass(frozen=True)
-class Slot:
-    """The widgets of one subject."""
+class Compose:
+    """The widgets of the view, for what is wired across views."""
 
-    picture: gr.Image
-    noun: gr.Textbox
-    seen: gr.Image
-    note: gr.HTML
+    prompt: gr.Textbox
+    strip: gr.HTML
+    slots: list[Slot]
+    bench: Bench
+    risk: gr.HTML
+    go: gr.Button
+    stop: gr.Button
+    cost: gr.HTML
+    count: gr.Slider
+    seed: gr.Number
+    randomize: gr.Checkbox
+    recipe: gr.Checkbox
+    draft: gr.Button
+    best: gr.Button
+    edges: Edges
+    sampling: Sampling
+    results: Results
+    cards: gr.HTML
+    running: list[Any] = field(default_factory=list)  # the events that paint
 
+    @property
+    def everything(self) -> list[gr.components.Component]:
+        """The five values of every slot."""
+        return [widget for slot in self.slots for widget in slot.form]
 
-@dataclass(frozen=True)
-class Sampling:
-    """Widgets whose defaults depend on the stack."""
-
-    steps: gr.Slider
-    guidance: gr.Slider
-
-
-def upload(label: str, height_px: int, elem_id: str) -> gr.Image:
-    """A place for a picture. The file is passed on as it came: the core reads it."""
-    return gr.Image(
-        label=label, type="filepath", image_mode=None, sources=SOURCES, buttons=[],
-        height=height_px, min_width=120, placeholder="Drop or click", elem_id=elem_id,
-    )  # fmt: skip
-
-
-def sampling_panel(prefix: str = "") -> Sampling:
-    """Steps and guidance in a closed panel; the paper's values until the stack is known."""
-    with gr.Accordion("Sampling", open=False, elem_id=f"{prefix}sampling-panel"), gr.Row():
-        return Sampling(
-            gr.Slider(
-                1, 100, paper.DDIM_STEPS, step=1, label="Steps", elem_id=f"{prefix}steps"
-            ),
-            gr.Slider(
-                0, 20, paper.GUIDANCE, step=0.5, label="Guidance", elem_id=f"{prefix}guidance"
-            ),
-        )  # fmt: skip
+    @property
+    def form(self) -> list[gr.components.Component]:
+        """What a picture depends on, in the order of `generate`, but for the recipe's switch."""
+        tuning = [self.count, self.sampling.steps, self.sampling.guidance]
+        chance = [self.seed, self.randomize]
+        return [self.prompt, *self.everything, *self.edges.form, *tuning, *chance]
 
 
-def _slot(number: int) -> Slot:
-    with gr.Column(min_width=140, elem_classes=f"le-slot le-slot{number - 1}"):
-        return Slot(
-            picture=upload(f"Subject {number}", 160, f"picture-{number}"),
-            noun=gr.Textbox(
-                label="Word in prompt", placeholder=("cat", "hat", "dog", "guitar")[number - 1],
-                max_lines=1, elem_id=f"noun-{number}",
-            ),
-            seen=gr.Image(
-                label=f"What the model sees of subject {number}", show_label=False, height=120,
-                interactive=False, format="png", buttons=["fullscreen"],
-                elem_id=f"seen-{number}", elem_classes="le-seen",
-            ),
-            note=gr.HTML(elem_id=f"seen-note-{number}", elem_classes="le-note"),
-        )  # fmt: skip
-
-
-def compose_view(engine: Engine) -> Sampling:
+def compose_view(engine: Engine, visit: gr.State) -> Compose:
     """Lay out the view and wire it."""
-    actions = ComposeActions(engine)
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=6, min_width=320):
             prompt = gr.Textbox(
-                label="Prompt", placeholder="a cat wearing a hat on the beach", lines=2,
-                max_lines=4, elem_id="prompt",
+                label=t("prompt"), placeholder=t("prompt.hint"), lines=2, max_lines=4,
+                elem_id="prompt",
             )  # fmt: skip
-            strip = gr.HTML(elem_id="strip")
-            with gr.Row(elem_classes="le-slots"):
-                slots = [_slot(number) for number in range(1, paper.MAX_SUBJECTS + 1)]
+            strip = strip_component("strip")
+            slots = slot_row()
+            risk = gr.HTML(elem_id="risk")
+            bench = bench_panel()
             with gr.Row(elem_classes="le-actions"):
-                go = gr.Button("Generate", variant="primary", scale=3, elem_id="generate")
-                stop = gr.Button("Stop", variant="stop", scale=1, min_width=90, elem_id="stop")
+                go = gr.Button(t("go"), variant="primary", scale=3, elem_id="generate")
+                stop = gr.Button(t("stop"), variant="stop", scale=1, min_width=90, elem_id="stop")
+            cost = gr.HTML(t("cost.unknown"), elem_id="cost")
             with gr.Row():
-                count = gr.Slider(1, 8, 2, step=1, label="Pictures", elem_id="count")
+                count = gr.Slider(1, MAX_COUNT, 2, step=1, label=t("count"), elem_id="count")
                 with gr.Column(min_width=200):
                     seed = gr.Number(
-                        label="Seed", value=0, precision=0, minimum=0, maximum=MAX_SEED,
+                        label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
                         elem_id="seed",
                     )  # fmt: skip
-                    randomize = gr.Checkbox(
-                        label="A new seed each time", value=True, elem_id="randomize"
-                    )
-            panel, edge_form = _edges_panel(actions)
+                    randomize = gr.Checkbox(label=t("seed.new"), value=True, elem_id="randomize")
+            with gr.Row(elem_classes="le-actions"):
+                draft = gr.Button(t("preset.draft"), size="sm", elem_id="preset-draft")
+                best = gr.Button(t("preset.best"), size="sm", elem_id="preset-best")
             sampling = sampling_panel()
+            edges = edges_panel()
+            recipe = gr.Checkbox(
+                label=t("recipe.switch"), info=t("recipe.info"), value=True, elem_id="with-recipe"
+            )
         with gr.Column(scale=5, min_width=320):
-            gallery = gr.Gallery(
-                label="Pictures", columns=2, object_fit="contain", format="png", height=440,
-                buttons=["download", "download_all", "fullscreen"], interactive=False,
-                elem_id="gallery",
-            )  # fmt: skip
-            progress = gr.HTML(progress_html(note=HOW), elem_id="progress")
-            cards = example_cards(COMPOSE, "Examples: one click paints them", "examples")
-
-    subjects = [widget for slot in slots for widget in (slot.noun, slot.picture)]
-    _watch_slots(actions, slots, prompt, strip)
-    form = [prompt, *subjects, *edge_form, count, sampling.steps, sampling.guidance]
-    form += [seed, randomize]
-    shown = [gallery, seed, progress]
-    gr.on([go.click, prompt.submit], None, None, progress, js=WAITING, **PRIVATE)
-    painted = gr.on(
-        [go.click, prompt.submit], actions.generate, form, shown, api_name="generate",
-        **QUIET, **HEAVY,
+            results = results_panel(t("how"))
+            cards = example_cards(COMPOSE, t("examples"), "examples")
+    view = Compose(
+        prompt, strip, slots, bench, risk, go, stop, cost, count, seed, randomize, recipe, draft,
+        best, edges, sampling, results, cards,
     )  # fmt: skip
-    filled = cards.click(
-        actions.fill, None, [prompt, *subjects, edge_form[0], panel, seed, randomize],
+    _wire(engine, visit, view)
+    return view
+
+
+def _wire(engine: Engine, visit: gr.State, view: Compose) -> None:
+    actions = ComposeActions(engine)
+    wire_slots(SlotActions(engine), view.slots, view.bench, view.prompt, visit)
+    wire_edges(EdgesActions(engine), view.edges, visit)
+    _watch_form(actions, view)
+    form, results = [visit, *view.form, view.recipe], view.results
+    shown = [results.gallery, view.seed, results.progress, results.bars]
+    starts = [view.go.click, view.prompt.submit]
+    gr.on(starts, None, None, results.progress, js=WAITING, **PRIVATE)
+    painted = gr.on(starts, actions.generate, form, shown, api_name="generate", **QUIET, **HEAVY)
+    edges = view.edges
+    filled = view.cards.click(
+        actions.fill, None,
+        [view.prompt, *view.everything, edges.layout, edges.picture, edges.panel, view.seed,
+         view.randomize],
         queue=False, **PRIVATE,
     )  # fmt: skip
     example = filled.then(actions.generate, form, shown, **PRIVATE, **HEAVY)
-    stop_with(stop, [painted, example], progress, "Stopped.")
-    return sampling
+    view.running.extend([painted, example, *_wire_results(engine, visit, view)])
+    running = view.running
+    for event in running:
+        event.then(actions.cost, [view.count, view.sampling.steps], view.cost, **PRIVATE)
+    stop_with(view.stop, running, results.progress, t("stopped"))
 
 
-def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML, note: str) -> None:
-    """Close the generators of `running`, which stops their jobs within one step, and say so."""
-
-    def stopped() -> str:
-        time.sleep(2 * HEARTBEAT_S)  # the last news of what was stopped may still be on its way
-        return progress_html(note=note)
-
-    # Not queued: stopping closes the stream on which a queued answer would come.
-    button.click(None, None, None, cancels=running).then(
-        stopped, None, progress, queue=False, **PRIVATE
+def _watch_form(actions: ComposeActions, view: Compose) -> None:
+    """What is told before the click: tokens and warnings, the risk of blending, the time."""
+    quiet: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last"}
+    named = [widget for slot in view.slots for widget in (slot.noun, slot.picture, slot.mention)]
+    gr.on(
+        [view.prompt.change, *[widget.change for widget in named]], actions.read_prompt,
+        [view.prompt, *view.everything], view.strip, **quiet,
+    )  # fmt: skip
+    view.strip.click(
+        actions.bind, None, [slot.mention for slot in view.slots], queue=False, **PRIVATE
     )
-
-
-def _edges_panel(actions: ComposeActions) -> tuple[gr.Accordion, list[gr.components.Component]]:
-    """The panel, and its part of the form: picture, low and high threshold."""
-    title = "Layout from edges (optional)"
-    with gr.Accordion(title, open=False, elem_id="edges-panel") as panel:
-        gr.Markdown("The edges of a second picture say where things go.", elem_id="edges-about")
-        with gr.Row():
-            picture = upload("Picture", 180, "edges-from")
-            view = gr.Image(
-                label="Edge map", interactive=False, height=180, format="png",
-                buttons=["download", "fullscreen"], elem_id="edge-map",
-            )  # fmt: skip
-        with gr.Row():
-            low = gr.Slider(0, 500, 100, step=5, label="Low", elem_id="edges-low")
-            high = gr.Slider(0, 500, 200, step=5, label="High", elem_id="edges-high")
-    form = [picture, low, high]
+    pictured = [widget for slot in view.slots for widget in (slot.noun, slot.picture, slot.mask)]
     gr.on(
-        [picture.change, low.release, high.release], actions.edges, form, view,
-        trigger_mode="always_last", api_name="edges", **QUIET,
+        [widget.change for widget in pictured], actions.risk, view.everything, view.risk, **quiet,
+        **HEAVY,
     )  # fmt: skip
-    return panel, form
+    timed = [view.count, view.sampling.steps]
+    gr.on([widget.change for widget in timed], actions.cost, timed, view.cost, **quiet)
+    preset = [view.sampling.steps, view.sampling.guidance, view.count]
+    view.draft.click(actions.draft, None, preset, queue=False, **PRIVATE)
+    view.best.click(actions.best, None, preset, queue=False, **PRIVATE)
 
 
-def _watch_slots(
-    actions: ComposeActions, slots: list[Slot], prompt: gr.Textbox, strip: gr.HTML
-) -> None:
-    """Show at once what the model sees of a picture, and which words it takes the place of."""
-    for slot in slots:
-        # They all do the same, so only the first one is an endpoint.
-        named = {"api_name": "mask"} if slot is slots[0] else {"api_visibility": "private"}
-        slot.picture.change(
-            actions.mask, slot.picture, [slot.seen, slot.note], show_progress="minimal",
-            trigger_mode="always_last", concurrency_id="mask", concurrency_limit=1, **named,
-        )  # fmt: skip
-    subjects = [widget for slot in slots for widget in (slot.noun, slot.picture)]
-    gr.on(
-        [prompt.change, *[widget.change for widget in subjects]], actions.read_prompt,
-        [prompt, *subjects], strip, trigger_mode="always_last", **PRIVATE,
+def _wire_results(engine: Engine, visit: gr.State, view: Compose) -> list[Any]:
+    """The chosen picture's tools; the events that paint."""
+    actions, results = ResultsActions(engine), view.results
+    results.gallery.select(
+        actions.choose, visit, [results.chosen, results.compare, results.panel], **PRIVATE
+    )
+    results.to_slot.click(
+        actions.to_slot, [visit, results.slot], view.everything, queue=False, **PRIVATE
+    )
+    results.restore.click(actions.restore, visit, view.form, queue=False, **PRIVATE)
+    shown = [results.gallery, results.progress, results.bars]
+    varied = results.vary.click(
+        actions.vary, [visit, results.angle, results.number, view.recipe], shown,
+        **PRIVATE, **HEAVY,
     )  # fmt: skip
+    apart = results.without.click(actions.without, [visit, view.recipe], shown, **PRIVATE, **HEAVY)
+    return [varied, apart]

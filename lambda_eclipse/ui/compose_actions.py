@@ -1,44 +1,31 @@
-"""What the Compose view does: paint, show what the model sees, edges, the prompt's tokens."""
+"""What the Compose view does: paint, warn while typing, tell the cost and the risk beforehand."""
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui import jobs
-from lambda_eclipse.ui.engine import Engine, Update
+from lambda_eclipse.ui.edges import DRAWING, OFF, PICTURE
+from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import COMPOSE, SUBJECTS
-from lambda_eclipse.ui.text import (
-    progress_html,
-    read_seed,
-    read_subjects,
-    readable,
-    reporting,
-    strip_html,
-    warning_html,
-)
+from lambda_eclipse.ui.form import part_of, read_seed, read_subjects, slots_of, values_of
+from lambda_eclipse.ui.jobs import Order, Part
+from lambda_eclipse.ui.pad import CORNER_NAMES
+from lambda_eclipse.ui.run import Update
+from lambda_eclipse.ui.saving import follow
+from lambda_eclipse.ui.slot_actions import result
+from lambda_eclipse.ui.strip import read, strip_html
+from lambda_eclipse.ui.text import cost_text, meter_html, progress_html, reporting
+from lambda_eclipse.ui.texts import t
+from lambda_eclipse.ui.visit import Visit
 
-METHODS = {
-    "alpha": "cut out by its transparency",
-    "plain": "cut out from its plain ground",
-    "rembg": "cut out automatically",
-    "painted": "cut out by hand",
-    "whole": "no subject found, all of it is used",
-}
-EDGE_VIEW_PX = 256
-
-
-def save(picture: Any, folder: str, name: str) -> str:
-    """Write a pipeline.Picture as PNG under a name that says what it is; the path."""
-    path = Path(folder) / f"{name}.png"
-    picture.image.save(path)
-    return str(path)
+BLANK = (gr.skip(), gr.skip(), progress_html(note=""), gr.skip())
+DRAFT = {"steps": 0.4, "count": 1}  # steps as a share of the stack's own
+BEST = {"steps": 2.0, "count": 4}
+MAX_COUNT = 8
 
 
 @dataclass(frozen=True)
@@ -49,110 +36,154 @@ class ComposeActions:
 
     def generate(
         self,
+        visit: Visit,
         prompt: str,
-        noun_1: str | None = None, picture_1: str | None = None,
-        noun_2: str | None = None, picture_2: str | None = None,
-        noun_3: str | None = None, picture_3: str | None = None,
-        noun_4: str | None = None, picture_4: str | None = None,
-        edges_from: str | None = None, edges_low: float = 100, edges_high: float = 200,
+        noun_1: str | None = None, picture_1: str | None = None, mask_1: str | None = None,
+        strength_1: float = 1, mention_1: float = 0,
+        noun_2: str | None = None, picture_2: str | None = None, mask_2: str | None = None,
+        strength_2: float = 1, mention_2: float = 0,
+        noun_3: str | None = None, picture_3: str | None = None, mask_3: str | None = None,
+        strength_3: float = 1, mention_3: float = 0,
+        noun_4: str | None = None, picture_4: str | None = None, mask_4: str | None = None,
+        strength_4: float = 1, mention_4: float = 0,
+        layout: str = OFF, edges_from: str | None = None, edges_low: float = 100,
+        edges_high: float = 200, edge_map: str | None = None,
         count: float = 2, steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
-        seed: float = 0, randomize: bool = True,
+        seed: float = 0, randomize: bool = True, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint pictures of your subjects in the scene that the prompt describes.
 
-        Each picture that is given needs a noun, and the noun has to be a word of the prompt. The
-        last values are the finished pictures, the seed of the first of them and a line of text;
-        the others have the seeds that follow.
+        Each picture that is given needs a noun, and the noun has to be a word of the prompt. A
+        picture may be a concept card. mask: bright where the subject is; without one it is found.
+        strength: from 0 to 1.5, how far the noun becomes the subject. mention: which mention of
+        the noun it is, from 1; 0 for the first. layout: "off", "picture" for the edges of
+        edges_from, or "drawing" for edge_map as it is. with_recipe: write into each PNG what is
+        needed to paint it again, which holds no photo. The last values are the finished pictures,
+        the seed of the first of them, a line of text, and how like the subjects they are; the
+        others have the seeds that follow.
         """
 
-        def read() -> jobs.Order:
-            subjects = read_subjects(
-                [noun_1, noun_2, noun_3, noun_4], [picture_1, picture_2, picture_3, picture_4]
-            )
-            if not (prompt or "").strip():
-                raise ValueError("The prompt is empty: describe the picture in a few words.")
-            return jobs.Order(
-                prompt=prompt.strip(),
-                subjects=subjects,
-                canny=edges_from,
-                canny_low=int(edges_low),
-                canny_high=int(edges_high),
-                seed=read_seed(seed, randomize),
-                count=int(count),
-                steps=int(steps),
-                guidance=float(guidance),
-            )
+        form = [
+            prompt,
+            noun_1, picture_1, mask_1, strength_1, mention_1,
+            noun_2, picture_2, mask_2, strength_2, mention_2,
+            noun_3, picture_3, mask_3, strength_3, mention_3,
+            noun_4, picture_4, mask_4, strength_4, mention_4,
+            layout, edges_from, edges_low, edges_high, edge_map,
+            count, steps, guidance, seed, randomize,
+        ]  # fmt: skip
+        yield from reporting(self._paint(visit, form, bool(with_recipe)), BLANK)
 
-        blank = gr.skip(), gr.skip(), progress_html(note="")
-        yield from reporting(self._paint(read), blank)
+    def _paint(self, visit: Visit, form: Sequence[Any], with_recipe: bool) -> Iterator[tuple]:
+        order = read_order(form)
+        visit.note_uploads(order)
+        updates = self.engine.run(jobs.paint, order)
+        yield gr.skip(), order.seed, progress_html(Update(t("progress.starting"))), ""
+        for gallery, progress, bars in follow(visit, updates, order, with_recipe):
+            # Clients get what is yielded last, so it has the seed once more.
+            yield gallery, order.seed, progress, bars
 
-    def _paint(self, read: Callable[[], jobs.Order]) -> Iterator[tuple]:
-        order = read()
-        # Gradio copies a file when it is yielded, so the folder may go when the generator ends.
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            closing(self.engine.run(jobs.paint, order)) as updates,
-        ):
-            yield gr.skip(), order.seed, progress_html(Update("Starting"))
-            for update in updates:
-                if update.done:
-                    yield self._finished(update.result, folder)
-                elif update.previews:
-                    taking_shape = [(image, "taking shape") for image in update.previews]
-                    yield taking_shape, gr.skip(), progress_html(update)
-                else:
-                    yield gr.skip(), gr.skip(), progress_html(update)
+    def corner(self, visit: Visit, name: str, *form: Any) -> Iterator[tuple]:
+        """The form as a corner of the square, painted in few steps: the corners, and progress."""
 
-    def _finished(self, pictures: list, folder: str) -> tuple:
-        files = [
-            (save(picture, folder, f"lambda-eclipse-{picture.seed}"), f"seed {picture.seed}")
-            for picture in pictures
-        ]
-        seconds = sum(picture.seconds for picture in pictures)
-        seeds = ", ".join(str(picture.seed) for picture in pictures)
-        word = "Seed" if len(pictures) == 1 else "Seeds"
-        return files, pictures[0].seed, progress_html(note=f"{word} {seeds} · {seconds:.1f} s")
+        def values() -> Iterator[tuple]:
+            steps, _, _ = self.draft()
+            order = replace(read_order(form), count=1, steps=steps)
+            visit.note_uploads(order)
+            nothing = [gr.skip()] * len(CORNER_NAMES)
+            updates = self.engine.run(jobs.paint, order)
+            for _, progress, _ in follow(visit, updates, order, with_recipe=True):
+                yield (*nothing, progress)
+            path = visit.shown[-1].path
+            yield (*[path if name == one else gr.skip() for one in CORNER_NAMES], gr.skip())
 
-    def mask(self, picture: str | None) -> tuple[Any, str]:
-        """What the model sees of a picture: the subject cut out, on white, and how it was found."""
-        if not picture:
-            return None, ""
-        try:
-            prepared = jobs.see(self.engine.wait(), picture)
-        except Exception as error:
-            raise readable(error) from error
-        return prepared.picture, f"As the model sees it: {METHODS[prepared.method]}"
-
-    def edges(self, picture: str | None, low: float = 100, high: float = 200) -> Any:
-        """The Canny edge map of a picture, white on black; thresholds from 0 to 500."""
-        if not picture:
-            return None
-        # OpenCV takes a moment to import, and nothing else of the page needs it.
-        from lambda_eclipse.canny import edge_map
-        from lambda_eclipse.images import open_picture
-
-        try:
-            image = open_picture(picture, "edge picture")
-            return edge_map(image, int(low), int(high), size_px=EDGE_VIEW_PX)
-        except Exception as error:
-            raise readable(error) from error
+        blank = (*[gr.skip()] * len(CORNER_NAMES), progress_html(note=""))
+        yield from reporting(values(), blank)
 
     def read_prompt(self, prompt: str, *slots: Any) -> str:
-        """The token strip under the prompt, or what is wrong with it; empty while loading."""
+        """The token strip under the prompt, with what is wrong; empty while loading."""
         if self.engine.studio is None or not (prompt or "").strip():
             return ""
-        pairs = zip(slots[::2], slots[1::2], strict=True)
-        named = [noun.strip() for noun, picture in pairs if picture and noun.strip()]
+        named = {index: part for index, part in enumerate(_parts(slots)) if part and part.noun}
+        chips, warnings = read(
+            self.engine.studio.models.clip.tokenizer, prompt,
+            [part.noun for part in named.values()], [part.mention for part in named.values()],
+            list(named),
+        )  # fmt: skip
+        return strip_html(chips, warnings)
+
+    def bind(self, event: gr.EventData) -> list[Any]:
+        """The mention of its noun that a subject was bound to by a click, for its slot."""
+        wanted = [gr.skip()] * paper.MAX_SUBJECTS
+        if 0 <= int(event.subject) < len(wanted):
+            wanted[int(event.subject)] = int(event.mention)
+        return wanted
+
+    def risk(self, *slots: Any) -> str:
+        """How likely the subjects are to melt into one, before anything is painted."""
+        parts = [part for part in _parts(slots) if part and part.noun]
+        if len(parts) < 2 or self.engine.studio is None:
+            return ""
         try:
-            return strip_html(jobs.pieces(self.engine.studio, prompt, named))
-        except ValueError as error:
-            return warning_html(str(error))
+            found = result(self.engine.run(jobs.blends, parts))
+        except ValueError:
+            return ""  # the slot itself says what is wrong with it
+        rows = [
+            (
+                f"{parts[one.first].noun} + {parts[one.second].noun}",
+                max(one.cosine, 0.0),
+                t(f"blend.{one.level}"),
+            )
+            for one in found
+        ]
+        return meter_html(rows, t("blend.title"), [f"risk-{one.level}" for one in found])
+
+    def cost(self, count: float, steps: float) -> str:
+        """The time that a click would take, from the steps measured so far on this machine."""
+        return cost_text(self.engine.pace, int(count), int(steps))
+
+    def draft(self) -> list[Any]:
+        """Steps, guidance and count for a quick look."""
+        return self._preset(**DRAFT)
+
+    def best(self) -> list[Any]:
+        """Steps, guidance and count for the last word."""
+        return self._preset(**BEST)
+
+    def _preset(self, steps: float, count: int) -> list[Any]:
+        stack = self.engine.wait().models.stack
+        return [max(3, round(steps * stack.steps)), stack.guidance, count]
 
     def fill(self, event: gr.EventData) -> list:
-        """The form of an example: prompt, slots, edge picture, its panel, seed, randomize."""
+        """The form of an example: prompt, slots, layout, its picture, panel, seed, randomize."""
         example = [example for example in COMPOSE if example.complete()][event.index]
-        filled = [(noun, str(SUBJECTS / name)) for noun, name in example.subjects]
-        slots = [*filled, *[("", None)] * (paper.MAX_SUBJECTS - len(filled))]
+        parts = [Part(noun, str(SUBJECTS / name)) for noun, name in example.subjects]
         canny = str(SUBJECTS / example.canny) if example.canny else None
         panel = gr.Accordion(open=canny is not None)
-        return [example.prompt, *chain.from_iterable(slots), canny, panel, example.seed, False]
+        slots = values_of(parts, paper.MAX_SUBJECTS)
+        layout = PICTURE if canny else OFF
+        return [example.prompt, *slots, layout, canny, panel, example.seed, False]
+
+
+def read_order(form: Sequence[Any]) -> Order:
+    """Check the form, given as in `generate`; ValueError and gr.Error say what is missing."""
+    prompt, *slots = form[:-10]
+    layout, edges_from, low, high, edge_map, count, steps, guidance, seed, randomize = form[-10:]
+    if not (prompt or "").strip():
+        raise ValueError(t("form.no_prompt"))
+    return Order(
+        prompt=prompt.strip(),
+        subjects=read_subjects(slots),
+        canny=edges_from if layout == PICTURE else None,
+        canny_low=int(low),
+        canny_high=int(high),
+        edges=edge_map if layout == DRAWING else None,
+        seed=read_seed(seed, randomize),
+        count=int(count),
+        steps=int(steps),
+        guidance=float(guidance),
+    )
+
+
+def _parts(slots: tuple[Any, ...]) -> list[Part | None]:
+    return [part_of(slot) for slot in slots_of(slots)]

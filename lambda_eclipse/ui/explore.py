@@ -1,9 +1,13 @@
-"""The Explore view: a square between two versions each of two subjects, to drag through."""
+"""The Explore view: a square between four pictures, to drag through, to map, and to cross."""
+
+from dataclasses import dataclass, field
+from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse import paths
 from lambda_eclipse.ui.cards import example_cards
-from lambda_eclipse.ui.compose import (
+from lambda_eclipse.ui.common import (
     HEAVY,
     PRIVATE,
     QUIET,
@@ -15,22 +19,45 @@ from lambda_eclipse.ui.compose import (
 )
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import EXPLORE
-from lambda_eclipse.ui.explore_actions import GRID_SIDES, ExploreActions
-from lambda_eclipse.ui.pad import SquarePad
-from lambda_eclipse.ui.text import MAX_SEED, fresh_seed, progress_html
-
-HOW = "Drag the dot, or use the arrow keys: a quick picture while it moves, a full one at rest."
-STOPPED = "Stopped. What was finished stays."
+from lambda_eclipse.ui.explore_actions import ExploreActions
+from lambda_eclipse.ui.explore_form import GRID_SIDES, PICTURES, SUBJECTS
+from lambda_eclipse.ui.exports import DRAWN, FRAMES, ROUTES, ExportActions
+from lambda_eclipse.ui.form import MAX_SEED, fresh_seed
+from lambda_eclipse.ui.pad import CORNER_NAMES, SquarePad
+from lambda_eclipse.ui.text import progress_html
+from lambda_eclipse.ui.texts import t
 
 # The two ways to say where: kept in step in the browser, without asking the server.
 TO_SLIDERS = "(point) => [point.x, point.y]"
 TO_PAD = "(x, y) => ({x: x, y: y})"
 
 
+@dataclass(frozen=True)
+class Explore:
+    """The widgets that other views send to or that are wired in parts."""
+
+    source: gr.Radio
+    corners: list[gr.Image]
+    form: list[gr.components.Component]  # in the order of `ExploreActions.at`
+    nouns: list[gr.Textbox]
+    seed: gr.Number
+    sampling: Sampling
+    pad: SquarePad
+    x: gr.Slider
+    y: gr.Slider
+    picture: gr.Image
+    stop: gr.Button
+    progress: gr.HTML
+    cards: gr.HTML
+    where: gr.Radio
+    send: gr.Button
+    running: list[Any] = field(default_factory=list)  # the events that paint
+
+
 def _subject(letter: str, hint: str) -> list[gr.components.Component]:
     with gr.Group(elem_classes=f"le-slot{'AB'.index(letter)}"):
         noun = gr.Textbox(
-            label=f"Subject {letter}: its word in the prompt", placeholder=hint, max_lines=1,
+            label=t("square.noun", letter=letter), placeholder=hint, max_lines=1,
             elem_id=f"noun-{letter.lower()}",
         )  # fmt: skip
         with gr.Row():
@@ -41,89 +68,186 @@ def _subject(letter: str, hint: str) -> list[gr.components.Component]:
     return [noun, *pictures]
 
 
-def explore_view(engine: Engine) -> Sampling:
+def _sources() -> tuple:
+    """Where the corners come from: two subjects in two versions, or four pictures.
+
+    The switch, the widgets of either, and those that send the Compose form to a corner.
+    """
+    choices = [(t(f"square.from.{name}"), name) for name in (SUBJECTS, PICTURES)]
+    source = gr.Radio(choices, value=SUBJECTS, label=t("square.from"), elem_id="corners-from")
+    with gr.Column(elem_id="from-subjects") as subjects:
+        prompt = gr.Textbox(
+            label=t("prompt"), placeholder="a cat wearing a hat", max_lines=3,
+            elem_id="explore-prompt",
+        )  # fmt: skip
+        named = [prompt, *_subject("A", "cat"), *_subject("B", "hat")]
+    with gr.Column(visible=False, elem_id="from-pictures") as pictures:
+        gr.Markdown(t("square.pictures"), elem_id="corners-about")
+        corners = []
+        for pair in (CORNER_NAMES[:2], CORNER_NAMES[2:]):
+            with gr.Row():
+                corners += [upload(t(f"corner.{name}"), 150, f"corner-{name}") for name in pair]
+        with gr.Row(elem_classes="le-send"):
+            choices = [(t(f"corner.{name}"), name) for name in CORNER_NAMES]
+            where = gr.Radio(
+                choices, value=CORNER_NAMES[0], label=t("square.form"), elem_id="form-corner"
+            )
+            send = gr.Button(t("square.form.paint"), min_width=120, elem_id="form-to-corner")
+    source.change(
+        lambda chosen: [gr.update(visible=chosen == name) for name in (SUBJECTS, PICTURES)], source,
+        [subjects, pictures], queue=False, **PRIVATE,
+    )  # fmt: skip
+    return source, named, corners, where, send
+
+
+def explore_view(engine: Engine, visit: gr.State) -> Explore:
     """Lay out the view and wire it."""
-    actions = ExploreActions(engine)
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=5, min_width=320):
-            prompt = gr.Textbox(
-                label="Prompt", placeholder="a cat wearing a hat", max_lines=3,
-                elem_id="explore-prompt",
-            )  # fmt: skip
-            subjects = [prompt, *_subject("A", "cat"), *_subject("B", "hat")]
+            source, named, corners, where, send = _sources()
             with gr.Row():
                 mode = gr.Radio(
-                    ["slerp", "lerp"], value="slerp", label="Way between embeddings",
-                    elem_id="mode",
+                    [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
+                    label=t("mode"), elem_id="mode",
                 )  # fmt: skip
                 with gr.Row():
                     seed = gr.Number(
-                        label="Seed", value=0, precision=0, minimum=0, maximum=MAX_SEED,
+                        label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
                         min_width=120, elem_id="explore-seed",
                     )  # fmt: skip
                     another = gr.Button(
-                        "New seed", size="sm", min_width=90, elem_id="explore-new-seed"
+                        t("seed.another"), size="sm", min_width=90, elem_id="explore-new-seed"
                     )
             tuning = sampling_panel("explore-")
-            title = "Examples: one click paints the middle"
-            cards = example_cards(EXPLORE, title, "explore-examples")
+            cards = example_cards(EXPLORE, t("examples.explore"), "explore-examples")
         with gr.Column(scale=6, min_width=320):
             with gr.Row(elem_classes="le-stage"):
                 with gr.Column(min_width=260):
                     pad = SquarePad(elem_id="pad")
-                    x = gr.Slider(0, 1, 0.5, step=0.01, label="A: 1 to 2 (across)", elem_id="x")
-                    y = gr.Slider(0, 1, 0.5, step=0.01, label="B: 1 to 2 (down)", elem_id="y")
+                    x = gr.Slider(0, 1, 0.5, step=0.01, label=t("square.x"), elem_id="x")
+                    y = gr.Slider(0, 1, 0.5, step=0.01, label=t("square.y"), elem_id="y")
                 with gr.Column(min_width=260):
                     picture = gr.Image(
-                        label="The picture at this point", interactive=False, format="png",
-                        height=330, buttons=["download", "fullscreen"], elem_id="point",
+                        label=t("point.title"), interactive=False, format="png", height=330,
+                        type="filepath", buttons=["download", "fullscreen"], elem_id="point",
                     )  # fmt: skip
-                    render = gr.Button("Paint this point", variant="primary", elem_id="render")
-                    stop = gr.Button("Stop", variant="stop", elem_id="explore-stop")
-            progress = gr.HTML(progress_html(note=HOW), elem_id="explore-progress")
-            with gr.Row(elem_classes="le-actions"):
-                size = gr.Slider(*GRID_SIDES, 5, step=1, label="Grid size", elem_id="grid-size")
-                whole = gr.Button("Paint the whole grid", elem_id="grid")
-            cells = gr.Gallery(
-                label="Grid", columns=5, object_fit="contain", format="png", height="auto",
-                buttons=["download", "download_all", "fullscreen"], interactive=False,
-                elem_id="cells",
+                    render = gr.Button(t("point.paint"), variant="primary", elem_id="render")
+                    stop = gr.Button(t("stop"), variant="stop", elem_id="explore-stop")
+            progress = gr.HTML(progress_html(note=t("explore.how")), elem_id="explore-progress")
+            form = [source, *named, *corners, mode, tuning.steps, tuning.guidance, seed]
+            view = Explore(
+                source, corners, form, [named[1], named[4]], seed, tuning, pad, x, y, picture,
+                stop, progress, cards, where, send,
             )  # fmt: skip
+            gridded = _atlas(engine, visit, view)
+            crossed = _path(engine, visit, view)
+    another.click(fresh_seed, None, seed, queue=False, **PRIVATE)
+    view.running.extend([*_wire(engine, visit, view, render), gridded, crossed])
+    stop_with(stop, view.running, progress, t("stopped"))
+    return view
 
-    sampling = [mode, tuning.steps, tuning.guidance, seed]
-    shown = [picture, progress]
+
+def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> list[Any]:
+    """The point: where it is, and what is painted there; the events that paint."""
+    actions = ExploreActions(engine)
+    pad, x, y, shown = view.pad, view.x, view.y, [view.picture, view.progress]
     gr.on([pad.input, pad.release], None, pad, [x, y], js=TO_SLIDERS, **PRIVATE)
     gr.on([x.input, y.input, x.release, y.release], None, [x, y], pad, js=TO_PAD, **PRIVATE)
-    gr.on([render.click, whole.click], None, None, progress, js=WAITING, **PRIVATE)
-
+    render.click(None, None, view.progress, js=WAITING, **PRIVATE)
+    form = [visit, *view.form, x, y]
     at_sliders = gr.on(
-        [render.click, x.release, y.release], actions.at, [*subjects, x, y, *sampling], shown,
-        api_name="at", trigger_mode="always_last", **QUIET, **HEAVY,
+        [render.click, x.release, y.release], actions.at, form, shown, api_name="at",
+        trigger_mode="always_last", **QUIET, **HEAVY,
     )  # fmt: skip
-    at_pad = pad.release(
-        actions.at_pad, [pad, *subjects, *sampling], shown, trigger_mode="always_last",
-        **PRIVATE, **HEAVY,
-    )  # fmt: skip
-    moving = pad.input(
-        actions.quick, [pad, *subjects, *sampling], shown, trigger_mode="always_last",
-        **PRIVATE, **HEAVY,
-    )  # fmt: skip
+    latest: dict[str, Any] = {"trigger_mode": "always_last", **PRIVATE, **HEAVY}
+    at_pad = pad.release(actions.at_pad, [visit, pad, *view.form], shown, **latest)
+    moving = pad.input(actions.quick, [visit, pad, *view.form], shown, **latest)
     # A move makes a full picture of the last point pointless: stop that first.
     pad.start(None, None, None, cancels=[at_sliders, at_pad])
+    source, prompt, *rest = view.form
+    subjects = rest[:6]
+    filled = view.cards.click(
+        actions.fill, None, [source, prompt, *subjects, view.seed, x, y, pad], queue=False,
+        **PRIVATE,
+    )  # fmt: skip
+    example = filled.then(actions.at, form, shown, **PRIVATE, **HEAVY)
+    named = [source, *view.nouns]
+    gr.on(
+        [widget.change for widget in named], actions.name_corners, named, pad,
+        trigger_mode="always_last", **PRIVATE,
+    )  # fmt: skip
+    return [at_sliders, at_pad, moving, example]
+
+
+def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
+    """The grid, filled coarse to fine; the event that paints it."""
+    actions, exports = ExploreActions(engine), ExportActions(engine)
+    with gr.Accordion(t("grid.title"), open=True, elem_id="atlas-panel"):
+        with gr.Row(elem_classes="le-actions"):
+            size = gr.Slider(*GRID_SIDES, 5, step=1, label=t("grid.size"), elem_id="grid-size")
+            whole = gr.Button(t("grid.paint"), elem_id="grid")
+        cost = gr.HTML(elem_id="grid-cost")
+        cells = gr.Gallery(
+            label=t("grid.cells"), columns=5, object_fit="contain", format="png", height="auto",
+            buttons=["download", "download_all", "fullscreen"], interactive=False,
+            allow_preview=False, elem_id="cells",
+        )  # fmt: skip
+        export = gr.Button(t("grid.export"), size="sm", elem_id="grid-export")
+        files = gr.File(
+            label=t("export.files"), interactive=False, visible=False, file_count="multiple",
+            elem_id="grid-files",
+        )  # fmt: skip
+    timed = [size, view.sampling.steps]
+    gr.on([one.change for one in timed], actions.cost, timed, cost, **PRIVATE)
+    whole.click(None, None, view.progress, js=WAITING, **PRIVATE)
     whole.click(actions.make_room, size, cells, queue=False, **PRIVATE)
     painted = whole.click(
-        actions.grid, [*subjects, size, *sampling], [cells, progress], api_name="grid",
+        actions.grid, [visit, *view.form, size], [cells, view.progress], api_name="grid",
         **QUIET, **HEAVY,
     )  # fmt: skip
-    painted.success(actions.lay_under, cells, pad, **PRIVATE)
-    filled = cards.click(actions.fill, None, [*subjects, seed, x, y, pad], queue=False, **PRIVATE)
-    example = filled.then(actions.at, [*subjects, x, y, *sampling], shown, **PRIVATE, **HEAVY)
+    painted.success(actions.lay_under, [visit, size], view.pad, **PRIVATE)
+    opened = [view.picture, view.x, view.y, view.pad]
+    cells.select(actions.open_cell, [visit, size], opened, queue=False, **PRIVATE)
+    export.click(exports.sheet, [visit, size], files, **PRIVATE)
+    return painted
 
-    running = [at_sliders, at_pad, moving, painted, example]
-    stop_with(stop, running, progress, STOPPED)
-    another.click(fresh_seed, None, seed, queue=False, **PRIVATE)
-    gr.on(
-        [subjects[1].change, subjects[4].change], actions.name_corners,
-        [subjects[1], subjects[4]], pad, trigger_mode="always_last", **PRIVATE,
+
+def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
+    """Frames along a path; the event that paints them."""
+    exports = ExportActions(engine)
+    with gr.Accordion(t("path.title"), open=False, elem_id="path-panel"):
+        routes = [(t(f"route.{name}"), name) for name in ROUTES]
+        route = gr.Radio(
+            routes, value="diagonal", label=t("path.route"), info=t("path.route.info"),
+            elem_id="route",
+        )  # fmt: skip
+        line = gr.JSON(label=t("path.line"), visible="hidden", elem_id="line")
+        with gr.Row(elem_classes="le-actions"):
+            count = gr.Slider(*FRAMES, 12, step=1, label=t("path.frames"), elem_id="frames")
+            go = gr.Button(t("path.paint"), elem_id="path-paint")
+        frames = gr.Gallery(
+            label=t("path.shown"), columns=6, object_fit="contain", format="png", height="auto",
+            buttons=["download_all", "fullscreen"], interactive=False, elem_id="path-frames",
+        )  # fmt: skip
+        with gr.Row(elem_classes="le-actions"):
+            fps = gr.Slider(*paths.FPS_RANGE, paths.FPS, step=1, label=t("path.fps"), elem_id="fps")
+            loop = gr.Checkbox(label=t("path.loop"), value=True, elem_id="loop")
+            export = gr.Button(t("path.export"), size="sm", elem_id="path-export")
+        files = gr.File(
+            label=t("export.files"), interactive=False, visible=False, file_count="multiple",
+            elem_id="path-files",
+        )  # fmt: skip
+    route.change(
+        lambda name: gr.update(
+            drawing=name == DRAWN, path=[] if name == DRAWN else paths.along(name, 2)
+        ),
+        route, view.pad, queue=False, **PRIVATE,
     )  # fmt: skip
-    return tuning
+    view.pad.apply(exports.drawn, None, [line, route], queue=False, **PRIVATE)
+    go.click(None, None, view.progress, js=WAITING, **PRIVATE)
+    painted = go.click(
+        exports.path, [visit, *view.form, route, line, count], [frames, view.progress],
+        api_name="path", **QUIET, **HEAVY,
+    )  # fmt: skip
+    export.click(exports.film, [visit, fps, loop], files, **PRIVATE)
+    return painted

@@ -10,6 +10,8 @@ TEMPLATE = """
 <div class="le-square">
   <span class="le-corner le-tl"></span><span class="le-corner le-tr"></span>
   <span class="le-corner le-bl"></span><span class="le-corner le-br"></span>
+  <svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
+    <polyline class="le-trail" points="" vector-effect="non-scaling-stroke"/></svg>
   <div class="le-cross-x"></div><div class="le-cross-y"></div>
   <div class="le-handle" role="slider" tabindex="0" aria-label="Point in the square"
        aria-valuemin="0" aria-valuemax="100"></div>
@@ -21,6 +23,7 @@ const clamp = (v) => Math.min(1, Math.max(0, v));
 const part = (name) => element.querySelector('.le-' + name);
 let dragging = null;
 let moved = null;
+let trail = [];
 
 function show() {
   const point = props.value || {x: 0.5, y: 0.5};
@@ -36,6 +39,19 @@ function show() {
   ['tl', 'tr', 'bl', 'br'].forEach((name, i) => {
     part(name).textContent = (props.corners || [])[i] || '';
   });
+  const line = trail.length ? trail : (props.path || []);
+  part('trail').setAttribute('points', line.map((p) => p.join(',')).join(' '));
+}
+
+function begin() {
+  if (!props.drawing) return trigger('start');
+  const point = props.value || {x: 0.5, y: 0.5};
+  trail = dragging === null && !trail.length ? [[point.x, point.y]] : trail;
+}
+
+function finish() {
+  if (!props.drawing) return trigger('release');
+  if (trail.length > 1) trigger('apply', {points: trail});
 }
 
 function put(x, y) {
@@ -44,8 +60,9 @@ function put(x, y) {
   const old = props.value || {};
   if (old.x === x && old.y === y) return;
   props.value = {x: x, y: y};
+  if (props.drawing) trail.push([x, y]);
   show();
-  trigger('input');
+  if (!props.drawing) trigger('input');
 }
 
 function follow(event) {
@@ -57,7 +74,7 @@ function letGo(event) {
   if (dragging !== event.pointerId) return;
   dragging = null;
   part('square').classList.remove('le-dragging');
-  trigger('release');
+  finish();
 }
 
 element.addEventListener('pointerdown', (event) => {
@@ -66,7 +83,8 @@ element.addEventListener('pointerdown', (event) => {
   dragging = event.pointerId;
   element.setPointerCapture(event.pointerId);
   part('square').classList.add('le-dragging');
-  trigger('start');
+  trail = [];
+  begin();
   part('handle').focus({preventScroll: true});
   follow(event);
 });
@@ -86,16 +104,19 @@ element.addEventListener('keydown', (event) => {
   if (!move) return;
   event.preventDefault();
   const point = props.value || {x: 0.5, y: 0.5};
-  if (moved === null) trigger('start');
+  if (moved === null) begin();
   put(point.x + move[0], point.y + move[1]);
   clearTimeout(moved);
-  moved = setTimeout(() => { moved = null; trigger('release'); }, 500);
+  moved = setTimeout(() => { moved = null; finish(); }, 500);
 });
 
 watch(['value', 'corners', 'backdrop'], show);
+watch(['drawing', 'path'], () => { trail = []; show(); });
 show();
 """
 
+# In the order of the embeddings of a square.
+CORNER_NAMES = ("top_left", "top_right", "bottom_left", "bottom_right")
 CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
 
 
@@ -103,13 +124,17 @@ class SquarePad(gr.HTML):
     """A square with a handle for mouse, touch and keyboard.
 
     Events: `start` before the first move, `input` while the point moves, `release` when it was let
-    go (for the keyboard: half a second after the last key). `corners` are the four labels from top
-    left to bottom right; `backdrop` is a data URI of a picture to lay under the square, or "".
+    go (for the keyboard: half a second after the last key). While `drawing` is set, none of these
+    but `apply` comes, with the `points` of the line that was drawn, each [x, y]. `corners` are the
+    four labels from top left to bottom right; `backdrop` is a data URI of a picture to lay under
+    the square, or ""; `path` is a line to show.
     """
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:
         kwargs.setdefault("corners", list(CORNERS))
         kwargs.setdefault("backdrop", "")
+        kwargs.setdefault("drawing", False)
+        kwargs.setdefault("path", [])
         super().__init__(
             value=value or {"x": 0.5, "y": 0.5},
             html_template=TEMPLATE,

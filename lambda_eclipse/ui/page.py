@@ -1,55 +1,101 @@
-"""The page: header, status line, the two views, and how it is launched."""
+"""The page: header, status line, the views, what is wired across them, and how it is launched."""
 
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.compose import compose_view
+from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
+from lambda_eclipse.ui.compose import Compose, compose_view
+from lambda_eclipse.ui.compose_actions import ComposeActions
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.explore import explore_view
+from lambda_eclipse.ui.explore import Explore, explore_view
+from lambda_eclipse.ui.explore_form import PICTURES
+from lambda_eclipse.ui.keep import keep_view, wire_keep
+from lambda_eclipse.ui.results_actions import ResultsActions
 from lambda_eclipse.ui.text import status_html
+from lambda_eclipse.ui.texts import t
+from lambda_eclipse.ui.visit import Visit
 
 STYLE = Path(__file__).with_name("style.css")
+NAMES = Path(__file__).with_name("names.js")
 POLL_S = 1.0
-CACHE_S = (3600, 24 * 3600)  # look hourly, delete files older than a day
-
-TITLE = """
-# λ-ECLIPSE Studio
-Put your own subjects into a new picture, and wander between them.
-"""
+CACHE_S = (600, 3600)  # look every ten minutes, delete files older than an hour
+# Kept in the visitor's browser, nowhere else; it is no secret, so neither is its key.
+SETTINGS: dict[str, str] = {"storage_key": "lambda-eclipse-settings", "secret": "not-a-secret-key"}
 
 
 def build(engine: Engine) -> gr.Blocks:
     """The page over an engine. Builds no model and starts no loading."""
 
     with gr.Blocks(
-        title="λ-ECLIPSE Studio", analytics_enabled=False, delete_cache=CACHE_S, fill_width=True
+        title=t("title"), analytics_enabled=False, delete_cache=CACHE_S, fill_width=True
     ) as demo:
+        visit = gr.State(Visit(), delete_callback=Visit.delete)
         with gr.Row(elem_classes="le-header"):
-            gr.Markdown(TITLE, elem_id="title")
+            gr.Markdown(f"# {t('title')}\n{t('subtitle')}", elem_id="title")
             status = gr.HTML(status_html(engine.status()), elem_id="status")
-        with gr.Tabs(elem_id="views"):
-            with gr.Tab("Compose", id="compose", elem_id="view-compose"):
-                compose = compose_view(engine)
-            with gr.Tab("Explore", id="explore", elem_id="view-explore"):
-                explore = explore_view(engine)
-
-        clock = gr.Timer(POLL_S)
-        tuned = [compose.steps, compose.guidance, explore.steps, explore.guidance]
-
-        def tick() -> list[Any]:
-            now = engine.status()
-            if now.state != "ready":  # after a failure the next request tries again: keep looking
-                return [status_html(now), *[gr.skip()] * (1 + len(tuned))]
-            stack = engine.studio.models.stack
-            return [status_html(now), gr.Timer(active=False), *[stack.steps, stack.guidance] * 2]
-
-        quiet: dict[str, Any] = {
-            "show_progress": "hidden", "queue": False, "api_visibility": "private",
-        }  # fmt: skip
-        gr.on([demo.load, clock.tick], tick, None, [status, clock, *tuned], **quiet)
+        with gr.Tabs(elem_id="views") as tabs:
+            with gr.Tab(t("view.compose"), id="compose", elem_id="view-compose"):
+                compose = compose_view(engine, visit)
+            with gr.Tab(t("view.explore"), id="explore", elem_id="view-explore"):
+                explore = explore_view(engine, visit)
+            with gr.Tab(t("view.keep"), id="keep", elem_id="view-keep") as keep_tab:
+                keep = keep_view(engine, visit, compose)
+        sent = explore.send.click(
+            ComposeActions(engine).corner, [visit, explore.where, *compose.form],
+            [*explore.corners, explore.progress], **PRIVATE, **HEAVY,
+        )  # fmt: skip
+        stop_with(explore.stop, [sent], explore.progress, t("stopped"))
+        explore.running.append(sent)
+        wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
+        compose.results.to_corner.click(
+            ResultsActions(engine).to_corner, [visit, compose.results.corner], explore.corners,
+            queue=False, **PRIVATE,
+        ).success(
+            lambda: (PICTURES, gr.Tabs(selected="explore")), None, [explore.source, tabs],
+            queue=False, **PRIVATE,
+        )  # fmt: skip
+        _wire_start(demo, engine, status, compose, explore)
     return demo
+
+
+def _wire_start(
+    demo: gr.Blocks, engine: Engine, status: gr.HTML, compose: Compose, explore: Explore
+) -> None:
+    """The status line, the stack's defaults when it is known, and the visitor's own settings."""
+    settings = gr.BrowserState({}, **SETTINGS)
+    clock = gr.Timer(POLL_S)
+    tuned = {
+        "steps": compose.sampling.steps, "guidance": compose.sampling.guidance,
+        "explore_steps": explore.sampling.steps, "explore_guidance": explore.sampling.guidance,
+        "count": compose.count, "randomize": compose.randomize, "recipe": compose.recipe,
+    }  # fmt: skip
+
+    def tick(kept: Any) -> list[Any]:
+        now = engine.status()
+        if now.state != "ready":  # after a failure the next request tries again: keep looking
+            return [status_html(now), gr.skip(), *[gr.skip()] * len(tuned)]
+        stack = engine.studio.models.stack
+        values = {
+            "steps": stack.steps, "guidance": stack.guidance,
+            "explore_steps": stack.steps, "explore_guidance": stack.guidance,
+        }  # fmt: skip
+        if isinstance(kept, dict):
+            values |= {name: kept[name] for name in tuned if name in kept}
+        return [
+            status_html(now), gr.Timer(active=False),
+            *[values.get(name, gr.skip()) for name in tuned],
+        ]  # fmt: skip
+
+    quiet: dict[str, Any] = {**PRIVATE, "queue": False}
+    gr.on([demo.load, clock.tick], tick, settings, [status, clock, *tuned.values()], **quiet)
+    # Only what a visitor sets is kept, and it never leaves the browser but with a request.
+    names = ", ".join(tuned)
+    gr.on(
+        [widget.input for widget in tuned.values()], None, list(tuned.values()), settings,
+        js=f"({names}) => ({{{names}}})", **quiet,
+    )  # fmt: skip
 
 
 def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **more: Any) -> Any:
@@ -74,6 +120,15 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         block_label_text_color_dark="*body_text_color",
         block_label_text_weight="600",
         block_border_width="1px",
+        # Dark enough to read: 4.5 to 1 at least.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        checkbox_label_background_fill_selected="*primary_700",
+        checkbox_label_background_fill_selected_dark="*primary_700",
         block_shadow="none",
     )
     demo.queue(default_concurrency_limit=4, max_size=64)
@@ -83,6 +138,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         share=share,
         theme=theme,
         css_paths=STYLE,
+        js=NAMES.read_text(encoding="utf-8"),
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],

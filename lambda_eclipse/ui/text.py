@@ -1,20 +1,16 @@
-"""Small pieces of HTML and the reading of forms. Whatever a visitor typed is escaped here."""
+"""Small pieces of HTML, and errors as messages. Whatever a visitor typed is escaped here."""
 
 import logging
-import random
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from html import escape
+from itertools import zip_longest
 
 import gradio as gr
 
-from lambda_eclipse.paper import MAX_SUBJECTS
-from lambda_eclipse.ui.engine import EngineError, Status, Update
-from lambda_eclipse.ui.jobs import Named
-
-# The browser keeps numbers as doubles and the generators take 31 bits: cap where both are exact.
-# The last pictures of a batch use seed + 1, seed + 2 …, so a drawn seed leaves room for them.
-MAX_SEED = 2**31 - 1
-SEED_ROOM = 16
+from lambda_eclipse.ui.engine import EngineError, Status
+from lambda_eclipse.ui.run import Pace, Update
+from lambda_eclipse.ui.texts import t
 
 log = logging.getLogger(__name__)
 
@@ -41,59 +37,27 @@ def progress_html(update: Update | None = None, note: str = "") -> str:
     )
 
 
-def strip_html(pieces: Iterable[tuple[str, int | None]]) -> str:
-    """The prompt as the text encoder reads it, each subject's words in the subject's colour."""
-    chips = []
-    for text, owner in pieces:
-        style, title = ("", "") if owner is None else (f" le-s{owner}", f"Subject {owner + 1}")
-        chips.append(f'<span class="le-chip{style}" title="{title}">{escape(text)}</span>')
-    return f'<div class="le-strip">{"".join(chips)}</div>' if chips else ""
+def meter_html(
+    rows: Iterable[tuple[str, float, str]], title: str, marks: Iterable[str] = ()
+) -> str:
+    """Bars with a name, a share in [0, 1] and the same in words; `marks` colours them by class."""
+    lines = "".join(
+        f'<li class="le-{mark}"><span>{escape(name)}</span>'
+        f'<meter min="0" max="1" value="{share:.3f}" aria-label="{escape(name, quote=True)}">'
+        f"</meter><b>{escape(word)}</b></li>"
+        for (name, share, word), mark in zip_longest(rows, marks, fillvalue="plain")
+    )
+    return f'<h3>{escape(title)}</h3><ul class="le-meters">{lines}</ul>' if lines else ""
 
 
-def warning_html(message: str) -> str:
-    """A line of warning under the prompt."""
-    return f'<div class="le-warn" role="status">{escape(message)}</div>'
-
-
-def fresh_seed() -> int:
-    """A seed for the next picture."""
-    return random.randint(0, MAX_SEED - SEED_ROOM)
-
-
-def read_seed(value: float | None, randomize: bool = False) -> int:
-    """The seed of a form: drawn, or the number given; gr.Error when that is out of range."""
-    if randomize:
-        return fresh_seed()
-    if value is None or not 0 <= value <= MAX_SEED:
-        raise gr.Error(f"The seed must be a whole number from 0 to {MAX_SEED}.", title="Seed")
-    return int(value)
-
-
-def read_subjects(nouns: list[str | None], pictures: list[str | None]) -> tuple[Named, ...]:
-    """The filled slots as (noun, picture path); gr.Error for a picture without a noun.
-
-    A noun without a picture is only a word of the prompt, which is said as a warning.
-    """
-    subjects = []
-    for slot, (noun, picture) in enumerate(zip(nouns, pictures, strict=True), start=1):
-        noun = (noun or "").strip()
-        if picture and not noun:
-            raise gr.Error(
-                f"Subject {slot} has a picture but no word. Name it with a word of the prompt, "
-                "such as “cat”, or remove the picture.",
-                title="A subject has no name",
-                print_exception=False,
-            )
-        if noun and not picture:
-            gr.Warning(f"Subject {slot} (“{noun}”) has no picture and is left to the prompt.")
-        if picture:
-            subjects.append((noun, picture))
-    if len(subjects) > MAX_SUBJECTS:
-        raise gr.Error(
-            f"{len(subjects)} subjects are too many: use at most {MAX_SUBJECTS}.",
-            print_exception=False,
-        )
-    return tuple(subjects)
+def cost_text(pace: Pace, pictures: int, steps: int) -> str:
+    """How long so many pictures take at the pace of this machine."""
+    if pace.step_s is None:
+        return t("cost.unknown")
+    seconds = pace.step_s * pictures * steps
+    if seconds < 90:
+        return t("cost.seconds", seconds=max(1, round(seconds)))
+    return t("cost.minutes", minutes=round(seconds / 60, 1))
 
 
 def readable(error: Exception) -> gr.Error:
@@ -101,10 +65,20 @@ def readable(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, ValueError | EngineError | FileNotFoundError):
-        return gr.Error(str(error), title="That did not work", print_exception=False)
+        message = escape(str(error), quote=False)
+        return gr.Error(message, title=t("error.title"), print_exception=False)
     log.error("a request failed", exc_info=error)
-    message = f"{type(error).__name__}: {error}. The terminal of the server has the details."
-    return gr.Error(message, title="Unexpected failure", print_exception=False)
+    message = escape(t("error.unexpected", kind=type(error).__name__))
+    return gr.Error(message, title=t("error.unexpected.title"), print_exception=False)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Whatever is raised inside becomes a message."""
+    try:
+        yield
+    except Exception as error:
+        raise readable(error) from error
 
 
 def reporting(values: Iterator[tuple], blank: tuple) -> Iterator[tuple]:

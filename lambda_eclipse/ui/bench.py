@@ -1,0 +1,55 @@
+"""The workbench of one subject: masks to choose from, a brush, words, and its concept card."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from lambda_eclipse import paper
+from lambda_eclipse.ui import brush
+from lambda_eclipse.ui.texts import t
+
+EDITOR_PX = 420
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The widgets; they work on subject `number`, from 1."""
+
+    panel: gr.Accordion
+    number: gr.Radio
+    candidates: gr.Gallery
+    editor: gr.ImageEditor
+    apply: gr.Button
+    automatic: gr.Button
+    words: gr.Radio
+    card: gr.Button
+    card_file: gr.File
+
+
+def bench_panel() -> Bench:
+    """Lay out the workbench, closed until a slot asks for it."""
+    with gr.Accordion(t("bench.title"), open=False, elem_id="bench") as panel:
+        number = gr.Radio(
+            list(range(1, paper.MAX_SUBJECTS + 1)), value=1, label=t("bench.number"),
+            elem_id="bench-number",
+        )  # fmt: skip
+        words = gr.Radio([], label=t("bench.words"), info=t("bench.words.info"), elem_id="words")
+        candidates = gr.Gallery(
+            label=t("bench.candidates"), columns=4, height="auto", format="png", buttons=[],
+            allow_preview=False, interactive=False, object_fit="contain", elem_id="candidates",
+        )  # fmt: skip
+        editor = gr.ImageEditor(
+            label=t("bench.editor"), type="pil", format="png", sources=(), transforms=(),
+            layers=False, buttons=[], height=EDITOR_PX, interactive=True,
+            canvas_size=(brush.SIDE_PX, brush.SIDE_PX), fixed_canvas=True,
+            brush=gr.Brush(default_size=14, colors=[brush.COLOUR], color_mode="fixed"),
+            eraser=gr.Eraser(default_size=14), elem_id="brush",
+        )  # fmt: skip
+        with gr.Row():
+            apply = gr.Button(t("bench.apply"), variant="primary", elem_id="brush-apply")
+            automatic = gr.Button(t("bench.automatic"), elem_id="mask-automatic")
+            card = gr.Button(t("bench.card"), elem_id="card-save")
+        card_file = gr.File(
+            label=t("bench.card.file"), interactive=False, visible=False, elem_id="card-file"
+        )
+    return Bench(panel, number, candidates, editor, apply, automatic, words, card, card_file)

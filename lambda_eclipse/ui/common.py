@@ -1,0 +1,67 @@
+"""What all views share: how events are queued, a place for a picture, sampling, stopping."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lambda_eclipse import paper
+from lambda_eclipse.ui.engine import HEARTBEAT_S
+from lambda_eclipse.ui.text import progress_html
+from lambda_eclipse.ui.texts import t
+
+# One job at a time uses the models; the others of all visitors wait in one line.
+HEAVY: dict[str, Any] = {"concurrency_id": "studio", "concurrency_limit": 1}
+QUIET: dict[str, Any] = {"show_progress": "hidden"}
+PRIVATE: dict[str, Any] = {**QUIET, "api_visibility": "private"}
+
+# Shown by the browser itself at the click, until the server has news.
+WAITING = f"() => {json.dumps(progress_html(note=t('progress.waiting')))}"
+SOURCES = ["upload", "webcam", "clipboard"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Widgets whose defaults depend on the stack."""
+
+    steps: gr.Slider
+    guidance: gr.Slider
+
+
+def upload(label: str, height_px: int, elem_id: str) -> gr.Image:
+    """A place for a picture. The file is passed on as it came: the core reads it."""
+    return gr.Image(
+        label=label, type="filepath", image_mode=None, sources=SOURCES, buttons=[],
+        height=height_px, min_width=120, placeholder=t("upload.hint"), elem_id=elem_id,
+    )  # fmt: skip
+
+
+def sampling_panel(prefix: str = "") -> Sampling:
+    """Steps and guidance in a closed panel; the paper's values until the stack is known."""
+    panel = gr.Accordion(t("sampling.title"), open=False, elem_id=f"{prefix}sampling-panel")
+    with panel, gr.Row():
+        return Sampling(
+            gr.Slider(
+                1, 100, paper.DDIM_STEPS, step=1, label=t("sampling.steps"),
+                elem_id=f"{prefix}steps",
+            ),
+            gr.Slider(
+                0, 20, paper.GUIDANCE, step=0.5, label=t("sampling.guidance"),
+                elem_id=f"{prefix}guidance",
+            ),
+        )  # fmt: skip
+
+
+def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML, note: str) -> None:
+    """Close the generators of `running`, which stops their jobs within one step, and say so."""
+
+    def stopped() -> str:
+        time.sleep(2 * HEARTBEAT_S)  # the last news of what was stopped may still be on its way
+        return progress_html(note=note)
+
+    # Not queued: stopping closes the stream on which a queued answer would come.
+    button.click(None, None, None, cancels=running).then(
+        stopped, None, progress, queue=False, **PRIVATE
+    )

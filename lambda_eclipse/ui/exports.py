@@ -1,0 +1,143 @@
+"""Taking things away from the Explore view: the atlas as a sheet and a zip, a path as a film."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from lambda_eclipse import atlas, paper, paths
+from lambda_eclipse.ui import jobs_square
+from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.explore_actions import BLANK, cells_of
+from lambda_eclipse.ui.explore_form import read_square
+from lambda_eclipse.ui.jobs_square import Square
+from lambda_eclipse.ui.saving import save
+from lambda_eclipse.ui.text import progress_html, reading, reporting
+from lambda_eclipse.ui.texts import t
+from lambda_eclipse.ui.visit import Visit
+
+DRAWN = "drawn"
+ROUTES = (*paths.EDGES, DRAWN)
+FRAMES = (2, 48)
+SHEET_COLUMNS = 6
+
+
+@dataclass(frozen=True)
+class ExportActions:
+    """The handlers, over an engine. Their docstrings describe the endpoints."""
+
+    engine: Engine
+
+    def sheet(self, visit: Visit, size: float) -> Any:
+        """The finished cells of the last grid: a sheet with its axes, and a zip of PNG files."""
+        with reading():
+            if visit.square is None:
+                raise ValueError(t("export.no_grid"))
+            files = cells_of(visit, visit.square)
+            cells = {at: Image.open(path) for at, path in files.items()}
+            across, down = _axes(visit.square)
+            drawn = paths.png(atlas.sheet(cells, int(size), across, down))
+            packed = atlas.to_zip(cells, int(size))
+        found = [visit.file("atlas.png", drawn), visit.file("atlas.zip", packed)]
+        return gr.File(value=found, visible=True)
+
+    def path(
+        self,
+        visit: Visit,
+        corners_from: str,
+        prompt: str | None = None,
+        noun_a: str | None = None, picture_a1: str | None = None, picture_a2: str | None = None,
+        noun_b: str | None = None, picture_b1: str | None = None, picture_b2: str | None = None,
+        top_left: str | None = None, top_right: str | None = None,
+        bottom_left: str | None = None, bottom_right: str | None = None,
+        mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
+        seed: float = 0, route: str = "diagonal", line: Any = None, frames: float = 12,
+    ) -> Iterator[tuple]:  # fmt: skip
+        """Paint a path through a square, frame by frame.
+
+        route: "top", "bottom", "left", "right", "diagonal", "antidiagonal", or "drawn" for the
+        points (x, y) of `line`. frames: how many, at equal distances, from 2 to 48. The other
+        parameters are those of `at`.
+        """
+
+        def values() -> Iterator[tuple]:
+            square = read_square(
+                corners_from, prompt, (noun_a, noun_b),
+                (picture_a1, picture_a2, picture_b1, picture_b2),
+                (top_left, top_right, bottom_left, bottom_right), (mode, steps, guidance, seed),
+            )  # fmt: skip
+            if not FRAMES[0] <= frames <= FRAMES[1]:
+                raise ValueError(t("path.frames.wrong", low=FRAMES[0], high=FRAMES[1]))
+            yield from self._frames(visit, square, points_of(route, line, int(frames)))
+
+        yield from reporting(values(), BLANK)
+
+    def drawn(self, event: gr.EventData) -> tuple[Any, str]:
+        """The line that was drawn in the square, and the route that means it."""
+        return event.points, DRAWN
+
+    def _frames(self, visit: Visit, square: Square, line: list[paths.Point]) -> Iterator[tuple]:
+        visit.frames, shown = [], []
+        names = paths.frame_names(len(line))
+        visit.path_mode = square.mode
+        with closing(self.engine.run(jobs_square.frames, square, line)) as updates:
+            for update in updates:
+                if update.payload:
+                    at, painted = update.payload
+                    name = names[len(shown)].removesuffix(".png")
+                    shown.append((save(visit, painted, True, name), painted.label))
+                    frame = paths.Frame(painted.picture.image, at, square.seed)
+                    visit.frames.append(frame)
+                    yield list(shown), progress_html(update)
+                elif update.done:
+                    note = t("note.path", count=len(shown), seed=square.seed)
+                    yield list(shown), progress_html(note=note)
+                else:
+                    yield gr.skip(), progress_html(update)
+
+    def film(self, visit: Visit, fps: float = paths.FPS, loop: bool = True) -> Any:
+        """The frames painted so far as GIF, MP4, contact sheet, JSON, and a zip of PNG files.
+
+        loop: play them forth and back.
+        """
+        with reading():
+            played = paths.there_and_back(visit.frames) if loop else visit.frames
+            if not visit.frames:
+                raise ValueError(t("path.none"))
+            mode = visit.path_mode
+            files = {
+                "path.gif": paths.to_gif(played, float(fps)),
+                "path-sheet.png": paths.png(paths.to_sheet(visit.frames, SHEET_COLUMNS)),
+                "path.json": paths.to_json(visit.frames, mode).encode(),
+                "path.zip": paths.to_zip(visit.frames, mode),
+            }
+            try:
+                files["path.mp4"] = paths.to_mp4(played, float(fps))
+            except ValueError as error:  # not every build of OpenCV can; the rest is still good
+                gr.Info(str(error))
+        return gr.File(value=[visit.file(*file) for file in files.items()], visible=True)
+
+
+def points_of(route: str, line: Any, frames: int) -> list[paths.Point]:
+    """The points of a path; `line` is what was drawn: a list of points, or the same as JSON."""
+    if route != DRAWN:
+        return paths.along(route, frames)
+    drawn = json.loads(line) if isinstance(line, str) else line
+    if not isinstance(drawn, list) or len(drawn) < 2:
+        raise ValueError(t("path.not_drawn"))
+    return paths.resample([tuple(map(float, one)) for one in drawn], frames)
+
+
+def _axes(square: Square) -> tuple[tuple[str, str], tuple[str, str]]:
+    """What the ends of the square's axes stand for."""
+    if square.corners:
+        across, down = ("left", "right"), ("top", "bottom")
+        return tuple(t(f"side.{side}") for side in across), tuple(t(f"side.{s}") for s in down)
+    return (
+        tuple(f"{part.noun} {number}" for number, part in enumerate(square.a, 1)),
+        tuple(f"{part.noun} {number}" for number, part in enumerate(square.b, 1)),
+    )

@@ -1,0 +1,105 @@
+"""The results: gallery, likeness bars, and what can be done with a chosen picture."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lambda_eclipse import paper
+from lambda_eclipse.ui.jobs import Painted
+from lambda_eclipse.ui.pad import CORNER_NAMES
+from lambda_eclipse.ui.text import meter_html, progress_html
+from lambda_eclipse.ui.texts import t
+
+MAX_PROMPT = 40  # letters of a prompt beside its bar
+
+
+@dataclass(frozen=True)
+class Results:
+    """The widgets."""
+
+    gallery: gr.Gallery
+    progress: gr.HTML
+    bars: gr.HTML
+    panel: gr.Accordion
+    chosen: gr.HTML
+    compare: gr.ImageSlider
+    slot: gr.Radio
+    to_slot: gr.Button
+    corner: gr.Radio
+    to_corner: gr.Button
+    angle: gr.Slider
+    number: gr.Slider
+    vary: gr.Button
+    without: gr.Button
+    restore: gr.Button
+
+
+def seeds_note(finished: Sequence[Painted]) -> str:
+    """The seeds that were used, and the time."""
+    pictures = [one.picture for one in finished]
+    seeds = ", ".join(dict.fromkeys(str(picture.seed) for picture in pictures))
+    seconds = f"{sum(picture.seconds for picture in pictures):.1f}"
+    key = "note.seeds" if "," in seeds else "note.seed"
+    return t(key, seeds=seeds, seconds=seconds)
+
+
+def likeness_html(finished: Sequence[Painted]) -> str:
+    """For each picture, how like each subject and the prompt it is."""
+    blocks = []
+    for one in finished:
+        if one.likeness is None:
+            continue
+        scores = [*one.likeness.subjects, one.likeness.text]
+        rows = [(_short(score.label), score.fraction, f"{score.cosine:.2f}") for score in scores]
+        blocks.append(f"<div>{meter_html(rows, t('likeness.title', label=one.label))}</div>")
+    return f'<div class="le-likeness">{"".join(blocks)}</div>' if blocks else ""
+
+
+def results_panel(how: str) -> Results:
+    """Lay out the results; `how` says what to do first."""
+    gallery = gr.Gallery(
+        label=t("gallery.title"), columns=2, object_fit="contain", format="png", height=440,
+        buttons=["download", "download_all", "fullscreen"], interactive=False, elem_id="gallery",
+    )  # fmt: skip
+    progress = gr.HTML(progress_html(note=how), elem_id="progress")
+    bars = gr.HTML(elem_id="likeness")
+    with gr.Accordion(t("chosen.title"), open=False, elem_id="chosen-panel") as panel:
+        chosen = gr.HTML(t("chosen.none"), elem_id="chosen")
+        compare = gr.ImageSlider(
+            label=t("chosen.compare"), interactive=False, format="png", type="filepath",
+            visible=False, elem_id="compare",
+        )  # fmt: skip
+        with gr.Row(elem_classes="le-send"):
+            slots = list(range(1, paper.MAX_SUBJECTS + 1))
+            slot = gr.Radio(slots, value=1, label=t("chosen.slot"), elem_id="to-slot-number")
+            to_slot = gr.Button(t("chosen.to_slot"), min_width=120, elem_id="to-slot")
+        with gr.Row(elem_classes="le-send"):
+            corners = [(t(f"corner.{name}"), name) for name in CORNER_NAMES]
+            corner = gr.Radio(
+                corners, value=CORNER_NAMES[0], label=t("chosen.corner"), elem_id="to-corner-name"
+            )
+            to_corner = gr.Button(t("chosen.to_corner"), min_width=120, elem_id="to-corner")
+        with gr.Row(elem_classes="le-send"):
+            angle = gr.Slider(5, 90, 25, step=5, label=t("chosen.angle"), elem_id="vary-angle")
+            number = gr.Slider(1, 8, 4, step=1, label=t("chosen.number"), elem_id="vary-number")
+            vary = gr.Button(t("chosen.vary"), min_width=120, elem_id="vary")
+        with gr.Row():
+            without = gr.Button(t("chosen.without"), elem_id="leave-one-out")
+            restore = gr.Button(t("chosen.restore"), elem_id="restore-chosen")
+    return Results(
+        gallery, progress, bars, panel, chosen, compare, slot, to_slot, corner, to_corner, angle,
+        number, vary, without, restore,
+    )  # fmt: skip
+
+
+def compared(paths: Sequence[str]) -> Any:
+    """The slider over two pictures; hidden where there are fewer."""
+    if len(paths) < 2:
+        return gr.ImageSlider(visible=False)
+    return gr.ImageSlider(value=(paths[0], paths[1]), visible=True)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_PROMPT else text[: MAX_PROMPT - 1] + "…"
