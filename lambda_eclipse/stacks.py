@@ -48,10 +48,10 @@ class Stack:
     """One row of the table.
 
     clip, prior, decoder: sources. manifest: checksums of shipped sources, or None.
-    steps, guidance: defaults of a request. batch_size: pictures painted in one go; part of what a
-    seed means, so it is the same on every device. min_cuda_gib: smallest card it runs on;
-    resident_cuda_gib: smallest card that holds all networks at once; on smaller ones each is moved
-    there while it runs.
+    steps, guidance: defaults of a request; draft_steps: of a quick look. batch_size: pictures
+    painted in one go; part of what a seed means, so it is the same on every device. min_cuda_gib:
+    smallest card it runs on; resident_cuda_gib: smallest card that holds all networks at once; on
+    smaller ones each is moved there while it runs.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Stack:
     decoder: str
     manifest: Path | None
     steps: int
+    draft_steps: int
     guidance: float
     batch_size: int
     min_cuda_gib: float
@@ -75,8 +76,9 @@ STACKS: dict[str, Stack] = {
         prior=str(ASSETS / "pocket" / "prior"),
         decoder=str(ASSETS / "pocket" / "decoder"),
         manifest=ASSETS / "pocket" / "manifest.json",
-        steps=10,
-        guidance=3.0,
+        steps=2,
+        draft_steps=1,
+        guidance=1.0,
         batch_size=8,
         min_cuda_gib=1.0,
         resident_cuda_gib=1.0,
@@ -89,6 +91,7 @@ STACKS: dict[str, Stack] = {
         decoder="kandinsky-community/kandinsky-2-2-decoder",
         manifest=None,
         steps=paper.DDIM_STEPS,
+        draft_steps=10,
         guidance=paper.GUIDANCE,
         batch_size=4,
         # In half precision: CLIP 5.1 GB, U-Net 2.5 GB, MOVQ and prior 0.2 GB, then activations.

@@ -61,7 +61,12 @@ class FakeStudio(Studio):
 
     def __init__(self, step_s: float = 0.0) -> None:
         stack = replace(
-            stacks.STACKS["pocket"], title="Pocket stack", steps=20, guidance=4.0, batch_size=BATCH
+            stacks.STACKS["pocket"],
+            title="Pocket stack",
+            steps=20,
+            draft_steps=4,
+            guidance=4.0,
+            batch_size=BATCH,
         )
         decoder = SimpleNamespace(native_size_px=SIDE_PX)
         models = stacks.Models(FakeClip(), None, decoder, stack, torch.device("cpu"))

@@ -511,7 +511,7 @@ def test_the_prior_starts_as_the_linear_function_of_its_subject(
     noise = torch.randn(control.shape, generator=generator(0, 0))
     with torch.no_grad():
         started = prior.predict(run.model, text, control, noise)
-    assert F.cosine_similarity(started, linear).mean() > 0.95
+    assert F.cosine_similarity(started, linear).mean() > 0.8
     with pytest.raises(ValueError, match="wide inside"):
         narrow = Prior(PriorConfig(2, 8, 1, DIM))
         prior_start.start(narrow, subjects, torch.ones(len(subjects)), subjects, scenes_embeds)

@@ -23,8 +23,7 @@ from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
 BLANK = (gr.skip(), gr.skip(), progress_html(note=""), gr.skip())
-DRAFT = {"steps": 0.4, "count": 1}  # steps as a share of the stack's own
-BEST = {"steps": 2.0, "count": 4}
+BEST_STEPS, BEST_COUNT = 2, 4  # steps as a multiple of the stack's own
 MAX_COUNT = 8
 
 
@@ -144,15 +143,13 @@ class ComposeActions:
 
     def draft(self) -> list[Any]:
         """Steps, guidance and count for a quick look."""
-        return self._preset(**DRAFT)
+        stack = self.engine.wait().models.stack
+        return [stack.draft_steps, stack.guidance, 1]
 
     def best(self) -> list[Any]:
         """Steps, guidance and count for the last word."""
-        return self._preset(**BEST)
-
-    def _preset(self, steps: float, count: int) -> list[Any]:
         stack = self.engine.wait().models.stack
-        return [max(3, round(steps * stack.steps)), stack.guidance, count]
+        return [BEST_STEPS * stack.steps, stack.guidance, BEST_COUNT]
 
     def fill(self, event: gr.EventData) -> list:
         """The form of an example: prompt, slots, layout, its picture, panel, seed, randomize."""

@@ -29,8 +29,6 @@ from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
 BLANK = (gr.skip(), progress_html(note=""))
-DRAFT = 5  # a quick view takes this fraction of the steps
-MIN_STEPS = 3
 MAX_SQUARES = 4  # whose cells a visit keeps
 
 
@@ -80,7 +78,7 @@ class ExploreActions:
         """`at` in few steps, while the point still moves."""
         source, prompt, noun_a, a1, a2, noun_b, b1, b2, *corners, mode, steps, guidance, seed = form
         if complete(source, prompt, (noun_a, noun_b), (a1, a2, b1, b2), corners):
-            few = max(MIN_STEPS, int(steps) // DRAFT)
+            few = min(int(steps), self.engine.wait().models.stack.draft_steps)
             yield from self.at(visit, *form[:-4], mode, few, guidance, seed, *point)
 
     def _point(self, visit: Visit, square: Square, x: float, y: float) -> Iterator[tuple]:
