@@ -1,4 +1,4 @@
-"""The pocket stack's picture autoencoder: 128 × 128 RGB ↔ latents 8 × 16 × 16.
+"""The pocket stack's picture autoencoder: 128 × 128 RGB ↔ latents 12 × 16 × 16.
 
 A convolutional autoencoder from random weights learns too slowly for two CPU cores; this one starts
 as the closed-form optimum, a principal component analysis of 8 × 8 patches (`start_from_pca`), and
@@ -37,7 +37,7 @@ class PocketMOVQ(ModelMixin, ConfigMixin):
     @register_to_config
     def __init__(
         self,
-        latent_channels: int = 8,
+        latent_channels: int = 12,
         block_out_channels: tuple[int, ...] = (128, 64, 64, 16),
         layers_per_block: int = 3,
         patch: int = 8,
@@ -76,24 +76,24 @@ class PocketMOVQ(ModelMixin, ConfigMixin):
         flat = F.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)  # (N, 192)
         mean = flat.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov((flat - mean).T))
-        values, basis = values.flip(0)[:channels], vectors.flip(1)[:, :channels]  # (192, 8)
+        values, basis = values.flip(0)[:channels], vectors.flip(1)[:, :channels]  # (192, C)
         scale = values.pow(-whitening / 2)
         scale = scale / (values * scale**2).mean().sqrt()
-        encode = (basis * scale).T  # (8, 192)
+        encode = (basis * scale).T  # (C, 192)
         self.patch_encode.weight.copy_(encode.view(channels, 3, patch, patch))
         self.patch_encode.bias.copy_(-encode @ mean)
         self.patch_decode.weight.copy_((basis / scale)[..., None, None])
         self.patch_decode.bias.copy_(mean)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) in [−1, 1] → latents (B, 8, H/8, W/8)."""
+        """Pictures (B, 3, H, W) in [−1, 1] → latents (B, C, H/8, W/8)."""
         x = self.encode_down(self.encode_fine(self.encode_in(pictures)))  # (B, C, H/8, W/8)
         return self.patch_encode(pictures) + self.encode_out(F.silu(self.encode_blocks(x)))
 
     def decode(
         self, latents: Tensor, force_not_quantize: bool = True, return_dict: bool = True
     ) -> dict[str, Tensor] | tuple[Tensor]:
-        """Latents (B, 8, h, w) → pictures (B, 3, 8h, 8w), about [−1, 1].
+        """Latents (B, C, h, w) → pictures (B, 3, 8h, 8w), about [−1, 1].
 
         The latents are continuous: `force_not_quantize` is the pipeline's and must be true.
         """

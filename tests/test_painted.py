@@ -18,6 +18,9 @@ from train.stickers.split import load_split
 class PixelJudge:
     """Features are small pictures."""
 
+    def __init__(self) -> None:
+        self.known: dict[tuple, torch.Tensor] = {}
+
     def features(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         rows = [np.asarray(p.resize((12, 12)), np.float32).ravel() for p in pictures]
         return torch.from_numpy(np.stack(rows))

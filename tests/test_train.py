@@ -462,7 +462,7 @@ def test_some_conditions_are_dropped_and_some_subjects_stand_alone(embedded: Pat
     dropped = 0
     for step in range(40):
         embeds, latents = decoder.draw_batch(pairs, 0, step, 16)
-        assert embeds.shape == (16, DIM) and latents.shape == (16, 8, 16, 16)
+        assert embeds.shape == (16, DIM) and latents.shape == (16, 12, 16, 16)
         dropped += int((embeds == pairs.null).all(1).sum())
     assert dropped / 640 == pytest.approx(decoder.DROP, abs=0.05)
     one, two = (decoder.draw_batch(pairs, 0, step, 16)[1] for step in (3, 3))

@@ -19,7 +19,6 @@ from lambda_eclipse.movq import PocketMOVQ
 from train.loop import Run, command, generator, train
 from train.stickers.scenes import render, sample_scene, subject_view
 
-CHANNELS = 12
 NOISE = 0.05  # of latents with mean square 1
 CROP_PX, GRID_PX = 64, 8
 
@@ -63,7 +62,7 @@ def build(
 ) -> Run:
     """A run of the autoencoder; with `breadth` also on things that are no concept."""
     torch.manual_seed(seed)
-    model = PocketMOVQ(latent_channels=CHANNELS)
+    model = PocketMOVQ()
     model.start_from_pca(pictures(seed, 10_000_000, 512, "train"))
     held = pictures(1, 0, 256, "held")
     seen = pictures(1, 0, 256, "seen")

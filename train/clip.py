@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.movq import PocketMOVQ
-from lambda_eclipse.tower import GridTower
+from lambda_eclipse.tower import PATCH_CHANNELS, GridTower
 from train.clip_data import Batches
 from train.features import MEAN, STD, load_trunk
 from train.loop import Run, command, train
@@ -148,7 +148,7 @@ def evaluate(model: ClipWithTeacher, shards: Shards) -> dict[str, float]:
 
 def set_appearance(tower: GridTower, shards: Shards) -> None:
     """The linear part of the image tower, from training scenes and subjects alone."""
-    coder = PocketMOVQ()
+    coder = PocketMOVQ(latent_channels=PATCH_CHANNELS)
     coder.start_from_pca(pixels(shards.scenes["train"][:512]))
     tower.patches.load_state_dict(coder.patch_encode.state_dict())
     scenes, views = len(shards.rows["train"]), train_views(shards.held)

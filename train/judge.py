@@ -33,6 +33,7 @@ class Judge:
     def __init__(self, cache: Path) -> None:
         self.network = timm.create_model("tf_efficientnet_lite2")
         load_published(self.network, PACKAGE, FILE, cache)
+        self.known: dict[tuple, Tensor] = {}  # features of candidates, by where they stand
 
     @torch.no_grad()
     def features(self, pictures: Sequence[Image.Image]) -> Tensor:
@@ -100,7 +101,12 @@ def nearest_sprites(
     seen = judge.features([cut(picture, spot) for picture in painted])
     found: list[list[Sprite]] = [[] for _ in painted]
     for place in dict.fromkeys(places):
-        known = judge.features([cut(stand(s, place, spot), spot) for s in candidates])
+        key = (place.name, spot, tuple(s.name for s in candidates))
+        if key not in judge.known:
+            judge.known[key] = judge.features(
+                [cut(stand(s, place, spot), spot) for s in candidates]
+            )
+        known = judge.known[key]
         mean = known.mean(0)
         unit = F.normalize(known - mean, dim=1)
         for i in (i for i, p in enumerate(places) if p == place):
