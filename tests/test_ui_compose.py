@@ -280,7 +280,7 @@ def test_the_form_becomes_a_corner(engine: Engine, visit: Visit, photo: str) -> 
     *_, last = ComposeActions(engine).corner(visit, "top_right", *form)
     assert [isinstance(corner, str) for corner in last] == [False, True, False, False, False]
     recipe = recipes.read(last[1])
-    assert (recipe.request.steps, recipe.request.count, recipe.request.seed) == (8, 1, 3)
+    assert (recipe.request.steps, recipe.request.count, recipe.request.seed) == (4, 1, 3)
 
 
 def test_the_real_pipeline_paints_an_order(
