@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "lambda_eclipse"
 
 LAYERS: list[set[str]] = [
-    {"paper", "images", "nouns"},
+    {"paper", "images", "nouns", "pngtext"},
     {
         "masking",
         "canny",
@@ -29,8 +29,8 @@ LAYERS: list[set[str]] = [
         "movq",
         "unet",
     },
-    {"stacks"},
-    {"pipeline", "recipe"},
+    {"stacks", "checksums"},
+    {"pipeline", "card", "recipe", "reproduction"},
     {"insight"},
     {"ui", "__main__"},
     {"app"},

@@ -15,25 +15,13 @@ import torch
 from PIL import Image, ImageDraw, PngImagePlugin
 from small_stack import DIM, write_stack
 
-from lambda_eclipse import recipe as recipes
+from lambda_eclipse.card import CARD_KEYWORD, Card, read_card, write_card
+from lambda_eclipse.checksums import _file_checksum, checksums
 from lambda_eclipse.images import PictureError
 from lambda_eclipse.pipeline import SEEDS, Request, RequestError, Studio, Subject
-from lambda_eclipse.recipe import (
-    CARD_KEYWORD,
-    KEYWORD,
-    Card,
-    NewerRecipeError,
-    NoRecipeError,
-    Recipe,
-    RecipeError,
-    check,
-    checksums,
-    read,
-    read_card,
-    reproduce,
-    write,
-    write_card,
-)
+from lambda_eclipse.pngtext import MAX_TEXT, NewerRecipeError, NoRecipeError, RecipeError
+from lambda_eclipse.recipe import KEYWORD, Recipe, read, write
+from lambda_eclipse.reproduction import check, corners_of, point_of, reproduce
 from lambda_eclipse.stacks import PATTERNS, STACKS, load
 from lambda_eclipse.weights import write_manifest
 
@@ -257,7 +245,7 @@ def test_corners_come_from_recipes_cards_and_any_picture(studio, tmp_path):
     card = Card.from_subject(studio, HAT)
     plain = tmp_path / "plain.jpg"
     photo("green").save(plain)
-    corners = recipes.corners_of(studio, [painted, point, write_card(card), plain])
+    corners = corners_of(studio, [painted, point, write_card(card), plain])
     assert torch.allclose(corners[0], picture.embedding, atol=1e-6)
     assert torch.equal(corners[1], -picture.embedding)
     assert torch.equal(corners[2], card.embedding)
@@ -265,11 +253,9 @@ def test_corners_come_from_recipes_cards_and_any_picture(studio, tmp_path):
         seen = studio.models.clip.image([Image.open(plain).convert("RGB")])[0]
     assert torch.allclose(corners[3], seen.float(), atol=1e-6)
     foreign = replace(Recipe.from_point(studio, turned, STEPS), stack="pocket")
-    assert not torch.equal(
-        recipes.point_of(studio, write(turned.image, foreign)), -picture.embedding
-    )
+    assert not torch.equal(point_of(studio, write(turned.image, foreign)), -picture.embedding)
     with pytest.raises(RecipeError, match="four corners"):
-        recipes.corners_of(studio, [plain])
+        corners_of(studio, [plain])
 
 
 def test_wrong_requests_have_no_recipe(studio):
@@ -343,7 +329,7 @@ def test_the_hubs_cache_knows_the_checksums_of_large_files(tmp_path):
     blob.write_bytes(b"not hashed")
     link = tmp_path / "weights.safetensors"
     link.symlink_to(blob)
-    assert recipes._file_checksum(link) == "ab" * 32
+    assert _file_checksum(link) == "ab" * 32
 
 
 # The mark and the switch
@@ -474,7 +460,7 @@ def test_missing_entries(kept):
 
 
 def test_huge_texts(kept):
-    for letters in (recipes.MAX_TEXT + 1, 100 * recipes.MAX_TEXT):
+    for letters in (MAX_TEXT + 1, 100 * MAX_TEXT):
         for zip in (True, False):
             with pytest.raises(RecipeError, match="absurdly large|is damaged"):
                 read(with_text("x" * letters, zip=zip))

@@ -15,6 +15,8 @@ from small_stack import write_stack
 
 from lambda_eclipse import recipe as recipes
 from lambda_eclipse.pipeline import Request, Studio
+from lambda_eclipse.pngtext import NoRecipeError
+from lambda_eclipse.reproduction import reproduce
 from lambda_eclipse.stacks import STACKS, load
 from lambda_eclipse.ui import jobs
 from lambda_eclipse.ui.brush import painted_mask, under_brush
@@ -215,14 +217,14 @@ def test_pictures_are_those_of_the_studio_and_carry_their_recipe(
         assert Image.open(path).tobytes() == picture.image.tobytes()
         recipe = recipes.read(path)
         assert (recipe.index, recipe.request.count) == (index, BATCH + 1)
-        again = recipes.reproduce(engine.studio, recipe)
+        again = reproduce(engine.studio, recipe)
         assert again.image.tobytes() == picture.image.tobytes()
         assert "trainedAlgorithmicMedia" in Path(path).read_text(errors="ignore")
 
 
 def test_the_recipe_can_be_left_out(engine: Engine, visit: Visit) -> None:
     [(path, _)], *_ = generate(engine, visit, "a boat", count=1, with_recipe=False)
-    with pytest.raises(recipes.NoRecipeError):
+    with pytest.raises(NoRecipeError):
         recipes.read(path)
     assert "trainedAlgorithmicMedia" in Path(path).read_text(errors="ignore")
 
@@ -295,7 +297,7 @@ def test_the_real_pipeline_paints_an_order(
     gallery, *_, meters = generate(engine, visit, "a cat", ("cat", photo), count=3, steps=2)
     assert len(gallery) == 3 and meters.count("<meter") == 6
     for path, _ in gallery:
-        again = recipes.reproduce(studio, recipes.read(path))
+        again = reproduce(studio, recipes.read(path))
         assert again.image.tobytes() == Image.open(path).tobytes()
 
 

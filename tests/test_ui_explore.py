@@ -16,7 +16,9 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from lambda_eclipse import recipe as recipes
+from lambda_eclipse.card import read_card
 from lambda_eclipse.pipeline import Request, Subject
+from lambda_eclipse.reproduction import point_of, reproduce
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore_actions import ExploreActions
 from lambda_eclipse.ui.exports import ExportActions, points_of
@@ -84,9 +86,9 @@ def test_corners_may_be_any_pictures(engine: Engine, visit: Visit, files: list[s
     *_, (path, note) = actions.at(visit, *form(files), 1.0, 1.0)
     assert "(1.00, 1.00)" in note and "10 steps" in note
     recipe = recipes.read(path)
-    corner = recipes.point_of(engine.studio, files[3])
+    corner = point_of(engine.studio, files[3])
     assert recipe.embedding.allclose(corner, atol=1e-5)
-    again = recipes.reproduce(engine.studio, recipe)
+    again = reproduce(engine.studio, recipe)
     assert again.image.tobytes() == Image.open(path).tobytes()
     with pytest.raises(gr.Error, match="Still missing: top right, bottom right"):
         list(actions.at(visit, *form([files[0], None, files[2], None]), 0, 0))
@@ -187,7 +189,7 @@ def test_a_png_brings_back_its_form(engine: Engine, visit: Visit, painted: str) 
         0.5,
         2,
     )
-    assert recipes.read_card(card).noun == "cat"
+    assert read_card(card).noun == "cat"
     layout, edges_from, *_, edges = values[21:26]
     assert (layout, edges_from) == ("drawing", None) and Image.open(edges).size == (64, 64)
     assert values[26:] == [3, 4, 4.0, 5, False]

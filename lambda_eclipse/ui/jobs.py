@@ -62,9 +62,10 @@ class Painted:
 
 def subject(studio: Any, part: Part) -> Any:
     """The pipeline.Subject of a part: with the embedding of its card, where it is one that fits."""
+    from lambda_eclipse.card import read_card
     from lambda_eclipse.images import open_picture
     from lambda_eclipse.pipeline import Subject
-    from lambda_eclipse.recipe import NoRecipeError, read_card
+    from lambda_eclipse.pngtext import NoRecipeError
 
     occurrence = part.mention - 1 if part.mention else None
     if part.mask is None:
@@ -178,7 +179,7 @@ def around(studio: Any, run: Run, like: Painted, count: int, angle_deg: float) -
 def again(studio: Any, run: Run, recipe: Any) -> Painted:
     """The picture of a recipe, the same bits where nothing is different here."""
     from lambda_eclipse.insight import likeness
-    from lambda_eclipse.recipe import reproduce
+    from lambda_eclipse.reproduction import reproduce
 
     run.say(t("job.again"))
     picture = reproduce(studio, recipe, run.on_step)
@@ -204,7 +205,7 @@ def nouns(studio: Any, run: Run, part: Part) -> list[tuple[str, float]]:
 
 def card(studio: Any, run: Run, part: Part) -> bytes:
     """The concept card of a subject, as a PNG file."""
-    from lambda_eclipse.recipe import Card, write_card
+    from lambda_eclipse.card import Card, write_card
 
     run.say(t("job.subject"))
     with studio.models.encoders():

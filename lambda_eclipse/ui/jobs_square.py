@@ -67,7 +67,7 @@ def _painted(studio: Any, run: Run, square: Square, corners: Any, at: Point) -> 
 
 def _corners(studio: Any, run: Run, square: Square) -> Any:
     """The four corner embeddings, (4, D), kept for the next point of the same square."""
-    from lambda_eclipse.recipe import corners_of
+    from lambda_eclipse.reproduction import corners_of
 
     def make() -> Any:
         run.say(t("job.corners"))

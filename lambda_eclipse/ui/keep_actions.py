@@ -54,7 +54,9 @@ class KeepActions:
 
     def restore(self, visit: Visit, file: str | None) -> list[Any]:
         """The form of the picture in a PNG with a recipe, and what is different here."""
-        from lambda_eclipse.recipe import check, checksums, read
+        from lambda_eclipse.checksums import checksums
+        from lambda_eclipse.recipe import read
+        from lambda_eclipse.reproduction import check
 
         if not file:
             return [gr.skip()] * (FORM_VALUES + 1)
@@ -74,7 +76,7 @@ class KeepActions:
 
         Without the `same` CLIP their embeddings mean nothing, so they are left out.
         """
-        from lambda_eclipse.recipe import Card, write_card
+        from lambda_eclipse.card import Card, write_card
 
         request, parts = recipe.request, []
         for subject in request.subjects if same else ():
@@ -135,7 +137,7 @@ class KeepActions:
 
     def shelve(self, visit: Visit, file: str | None) -> list:
         """Put a card from a file onto the shelf."""
-        from lambda_eclipse.recipe import read_card
+        from lambda_eclipse.card import read_card
 
         if file:
             visit.uploads.add(file)

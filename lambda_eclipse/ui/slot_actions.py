@@ -68,7 +68,8 @@ class SlotActions:
 
     def noun_of_card(self, picture: str | None, noun: str) -> Any:
         """The word of a concept card, where the slot has none."""
-        from lambda_eclipse.recipe import RecipeError, read_card
+        from lambda_eclipse.card import read_card
+        from lambda_eclipse.pngtext import RecipeError
 
         if not picture or (noun or "").strip():
             return gr.skip()

@@ -1,0 +1,182 @@
+"""Checked texts in PNGs: what recipes and cards are written as, and read from.
+
+Files come from strangers: everything read is checked, and wrong files end in a RecipeError.
+
+Letters: D embedding width.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+FORMAT = 1  # of recipes and cards; one more whenever older programs would misread them
+MAX_TEXT = PngImagePlugin.MAX_TEXT_CHUNK  # characters; ours are 1/10 of that at most
+MAX_DIM = 16384
+MAX_SIDE_PX = 2048
+
+# IPTC's mark of pictures made by a trained model, as an XMP packet.
+XMP_KEYWORD = "XML:com.adobe.xmp"
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+    Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="r"?>"""
+
+
+class RecipeError(ValueError):
+    """A recipe or card that cannot be used; the message says why and what to do."""
+
+
+class NoRecipeError(RecipeError):
+    """A file without any recipe or card: an ordinary picture, or no picture at all."""
+
+
+class NewerRecipeError(RecipeError):
+    """A recipe or card of a later format than this program knows."""
+
+
+def png_bytes(image: Image.Image, **options: Any) -> bytes:
+    """The pixels as a PNG file, and of the rest just what `options` say."""
+    clean = image.copy()
+    clean.info = {}  # nothing that came with the picture travels on
+    out = io.BytesIO()
+    clean.save(out, "PNG", **options)
+    return out.getvalue()
+
+
+def add_text(info: PngImagePlugin.PngInfo, keyword: str, text: str) -> None:
+    """Add a chunk that `text_in` finds. Raises RecipeError for one that readers refuse."""
+    if len(text) > MAX_TEXT:
+        raise RecipeError(f"{len(text)} characters are too many for a PNG: shorten the prompt.")
+    info.add_text(keyword, text, zip=True)
+
+
+def text_in(source: str | Path | bytes, keyword: str, what: str) -> str:
+    """The text chunk of a PNG with this keyword, before its pixels, where `add_text` puts it."""
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            text = image.info.get(keyword) if image.format == "PNG" else None
+    except FileNotFoundError:
+        raise RecipeError(f"{source} is not a file: check its path.") from None
+    except UnidentifiedImageError:
+        raise NoRecipeError(
+            f"This file is no picture, or a damaged one: give a PNG with a {what} in it."
+        ) from None
+    except Exception as error:  # PIL raises nearly anything on broken and hostile files
+        raise RecipeError(
+            f"This file is damaged or absurdly large ({short(error)}): give a PNG as it was saved."
+        ) from error
+    if text is None:
+        raise NoRecipeError(
+            f"There is no {what} in this picture: it was saved without, or by a program that "
+            f"drops it. Give a PNG as it was saved."
+        )
+    return text
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Whatever a broken content leads to becomes one kind of error."""
+    try:
+        yield
+    except NewerRecipeError:
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
+        raise RecipeError(
+            f"The {what} in this picture is damaged ({short(error)}): use a PNG as it was saved."
+        ) from error
+
+
+def content_of(text: str, what: str) -> dict[str, Any]:
+    """The JSON object of a format that is known here."""
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"{len(text)} characters")
+    content = json.loads(text)
+    version = field(content, "format", int)
+    if version > FORMAT:
+        raise NewerRecipeError(
+            f"This {what} is of format {short(version)}, made by a newer version of this "
+            f"program: update it, it reads formats up to {FORMAT}."
+        )
+    if version < 1:
+        raise ValueError(f'"format" is {version}')
+    return content
+
+
+def field(content: Any, name: str, kind: type | tuple[type, ...]) -> Any:
+    """An entry of a JSON object, of that kind; a bool is no number."""
+    value = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f'"{name}" is {short(repr(value))}')
+    return value
+
+
+def string(content: Any, name: str) -> str:
+    value = field(content, name, str)
+    value.encode()  # JSON can spell halves of characters, which nothing can print or tokenize
+    return value
+
+
+def number(content: Any, name: str) -> float:
+    return float(field(content, name, (int, float)))
+
+
+def floats_text(values: Tensor) -> str:
+    """(D,) as base64 of little-endian float32."""
+    return base64.b64encode(values.numpy().astype("<f4").tobytes()).decode()
+
+
+def floats(text: str) -> Tensor:
+    """(D,) float32, finite, of 1..MAX_DIM numbers; ValueError otherwise."""
+    values = np.frombuffer(base64_bytes(text), "<f4").astype(np.float32)
+    if not 1 <= len(values) <= MAX_DIM or not np.isfinite(values).all():
+        raise ValueError(f"an embedding is not 1 to {MAX_DIM} finite numbers")
+    return torch.from_numpy(values)
+
+
+def edges_text(edges: Image.Image) -> str:
+    """An edge map, black and white, as base64 of a PNG of one bit per pixel."""
+    bits = edges.convert("L").convert("1", dither=Image.Dither.NONE)
+    return base64.b64encode(png_bytes(bits, optimize=True)).decode()
+
+
+def edges_of(text: str) -> Image.Image:
+    """RGB edge map, square; ValueError for anything else."""
+    data = base64_bytes(text)
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.mode == "1" and image.width == image.height <= MAX_SIDE_PX:
+                return image.convert("RGB")
+    except Exception as error:  # as in `text_in`
+        raise ValueError("the edge map can't be read") from error
+    raise ValueError(f"the edge map is no square of 1 to {MAX_SIDE_PX} px in black and white")
+
+
+def base64_bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("base64 is cut off or garbled") from error
+
+
+def short(value: object) -> str:
+    """For messages: hostile files may hold anything."""
+    text = str(value).rstrip(".")
+    return text if len(text) <= 120 else text[:120] + "…"
