@@ -15,6 +15,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from lambda_eclipse import checksums
 from lambda_eclipse import recipe as recipes
 from lambda_eclipse.card import read_card
 from lambda_eclipse.pipeline import Request, Subject
@@ -199,7 +200,8 @@ def test_a_png_of_other_weights_says_so(
     engine: Engine, visit: Visit, painted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = dict.fromkeys(("clip", "prior", "decoder"), "0" * 64)
-    monkeypatch.setattr(recipes, "checksums", lambda *arguments: other)
+    for module in (recipes, checksums):
+        monkeypatch.setattr(module, "checksums", lambda *arguments: other)
     *values, found = KeepActions(engine).restore(visit, painted)
     assert "weights of the clip are others" in found
     assert values[1:3] == ["", None]  # its embeddings mean nothing here
