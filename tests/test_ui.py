@@ -158,7 +158,7 @@ def test_examples_are_complete(example) -> None:
 
 def test_slots_become_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr(gr, "Warning", warnings.append)
+    monkeypatch.setattr(gr, "Warning", lambda message, title: warnings.append(message))
     slot = [" cat ", "a.png", None, 0.5, 2]
     empty = ["", None, None, 1, 0]
     assert read_subjects([*slot, *empty]) == (jobs.Part("cat", "a.png", None, 0.5, 2),)

@@ -275,7 +275,7 @@ def test_no_message_carries_markup(address: str, files: list[str]) -> None:
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     folder = Path(__file__).parent.parent / "lambda_eclipse" / "ui"
     source = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "texts.py")
-    stems = ("slot.", "mask.", "edges.", "corner.", "route.", "blend.", "square.from.", "side.")
+    stems = ("slot.", "mask.", "edges.", "corner.", "route.", "blend.", "square.from.", "core.")
     used = set(re.findall(r"""["']([a-z_.]+)["']""", source))
     assert not [key for key in ENGLISH if key not in used and not key.startswith(stems)]
     named = set(re.findall(r"""\bt\(\s*["']([a-z_.]+)["']""", source))
