@@ -118,6 +118,9 @@ def test_cells_are_painted_once(engine: Engine, visit: Visit, files: list[str]) 
     assert again == small and not steps
     *_, (_, note) = actions.grid(visit, *form(files, seed=5), 2)
     assert "4 painted now" in note
+    Path(small[4]).unlink()  # as an hour does
+    *_, (_, note) = actions.grid(visit, *form(files), 3)
+    assert "1 painted now" in note
     with pytest.raises(gr.Error, match="from 2 to 9"):
         list(actions.grid(visit, *form(files), 12))
 

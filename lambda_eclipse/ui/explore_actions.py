@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -195,6 +196,9 @@ class ExploreActions:
 def cells_of(visit: Visit, square: Square) -> dict:
     """The files of a square's finished cells by place; the visit keeps those of a few squares."""
     cells = visit.cells.setdefault(square, {})
+    for at, path in list(cells.items()):
+        if not Path(path).is_file():  # files are deleted after an hour
+            del cells[at]
     visit.cells.move_to_end(square)
     while len(visit.cells) > MAX_SQUARES:
         visit.cells.popitem(last=False)
