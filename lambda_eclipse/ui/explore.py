@@ -23,7 +23,7 @@ from lambda_eclipse.ui.explore_actions import ExploreActions
 from lambda_eclipse.ui.explore_form import GRID_SIDES, PICTURES, SUBJECTS
 from lambda_eclipse.ui.exports import DRAWN, FRAMES, ROUTES, ExportActions
 from lambda_eclipse.ui.form import MAX_SEED, fresh_seed
-from lambda_eclipse.ui.pad import CORNER_NAMES, SquarePad
+from lambda_eclipse.ui.pad import CORNER_NAMES, Line, SquarePad
 from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
@@ -223,7 +223,7 @@ def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
             routes, value="diagonal", label=t("path.route"), info=t("path.route.info"),
             elem_id="route",
         )  # fmt: skip
-        line = gr.JSON(label=t("path.line"), visible="hidden", elem_id="line")
+        line = Line(label=t("path.line"), visible="hidden", elem_id="line")
         with gr.Row(elem_classes="le-actions"):
             count = gr.Slider(*FRAMES, 12, step=1, label=t("path.frames"), elem_id="frames")
             go = gr.Button(t("path.paint"), elem_id="path-paint")

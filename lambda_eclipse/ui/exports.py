@@ -60,9 +60,13 @@ class ExportActions:
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint a path through a square, frame by frame.
 
-        route: "top", "bottom", "left", "right", "diagonal", "antidiagonal", or "drawn" for the
-        points (x, y) of `line`. frames: how many, at equal distances, from 2 to 48. The other
-        parameters are those of `at`.
+        The other parameters are those of `at`.
+
+        Parameters:
+            corners_from: "subjects" for two versions each of A and B, "pictures" for four pictures.
+            route: An edge of the square, a diagonal of it, or "drawn" for `line`.
+            line: Points [x, y] from 0 to 1 to go through.
+            frames: How many, at equal distances, from 2 to 48.
         """
 
         def values() -> Iterator[tuple]:

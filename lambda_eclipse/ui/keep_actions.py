@@ -98,7 +98,11 @@ class KeepActions:
         ]  # fmt: skip
 
     def reproduce(self, visit: Visit, file: str | None) -> Iterator[tuple]:
-        """Paint the picture of a PNG with a recipe again: the same bits on the same machine."""
+        """Paint the picture of a PNG with a recipe again: the same bits on the same machine.
+
+        Parameters:
+            file: A PNG as it was saved, painted here with its recipe.
+        """
         from lambda_eclipse.recipe import read
 
         def values() -> Iterator[tuple]:

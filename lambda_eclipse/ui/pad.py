@@ -171,3 +171,18 @@ class SquarePad(gr.HTML):
 
     def example_value(self) -> dict[str, float]:
         return {"x": 0.5, "y": 0.5}
+
+
+class Line(gr.JSON):
+    """A line of points [x, y] in [0, 1]², which is told to clients as just that."""
+
+    def api_info(self) -> dict[str, Any]:
+        number = {"type": "number", "minimum": 0, "maximum": 1}
+        point = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+        return {"type": "array", "items": point}
+
+    def example_payload(self) -> list[list[float]]:
+        return [[0, 0], [1, 1]]
+
+    def example_value(self) -> list[list[float]]:
+        return [[0, 0], [1, 1]]

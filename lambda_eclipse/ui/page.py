@@ -1,5 +1,6 @@
 """The page: header, status line, the views, what is wired across them, and how it is launched."""
 
+import warnings
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore import Explore, explore_view
 from lambda_eclipse.ui.explore_form import PICTURES
 from lambda_eclipse.ui.keep import keep_view, wire_keep
+from lambda_eclipse.ui.own_files import with_own_path
 from lambda_eclipse.ui.results_actions import ResultsActions
 from lambda_eclipse.ui.spoken import Spoken, again
 from lambda_eclipse.ui.text import status_html
@@ -37,6 +39,8 @@ class Page(gr.Blocks):
     server says, knows no choice but the browser's, and puts its marks into the endpoints' labels.
     """
 
+    server_port: int | None = None  # set by launch
+
     @property
     def config(self) -> dict[str, Any]:
         """All that a browser is told about the page, in the current language."""
@@ -45,6 +49,11 @@ class Page(gr.Blocks):
     @config.setter
     def config(self, built: dict[str, Any]) -> None:
         self._built = built
+
+    async def preprocess_data(self, block_fn: Any, inputs: list, *more: Any, **options: Any) -> Any:
+        """What a handler gets of what a request holds."""
+        inputs = [with_own_path(value, self.server_port) for value in inputs]
+        return await super().preprocess_data(block_fn, inputs, *more, **options)
 
     def get_api_info(self, *arguments: Any, **options: Any) -> Any:
         """The endpoints, in English whoever asks: Gradio keeps the first answer for all."""
@@ -164,6 +173,8 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         checkbox_label_background_fill_selected_dark="*primary_700",
         block_shadow="none",
     )
+    # Told to whoever starts it with mcp_server=True; no tool needs anything of an earlier call.
+    warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State")
     demo.queue(default_concurrency_limit=4, max_size=64)
     return demo.launch(
         server_name=host,
