@@ -117,6 +117,11 @@ def test_every_widget_can_be_addressed(demo: gr.Blocks) -> None:
     assert len(names) == len(set(names))
 
 
+def test_the_browser_knows_every_widget(demo: gr.Blocks) -> None:
+    known = {name.lower() for name in dir(gr)} | {"form", "tabitem"}
+    assert {block["type"] for block in demo.config["components"]} <= known
+
+
 def test_public_endpoints_and_their_parameters(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(endpoints) == {

@@ -36,7 +36,7 @@ function show() {
   const handle = part('handle');
   const across = Math.round(point.x * 100), down = Math.round(point.y * 100);
   handle.setAttribute('aria-valuenow', across);
-  handle.setAttribute('aria-label', props.name);
+  handle.setAttribute('aria-label', props.handle);
   handle.setAttribute('aria-valuetext', props.where.replace('{x}', across).replace('{y}', down));
   ['tl', 'tr', 'bl', 'br'].forEach((name, i) => {
     part(name).textContent = (props.corners || [])[i] || '';
@@ -129,7 +129,7 @@ class SquarePad(gr.HTML):
     go (for the keyboard: half a second after the last key). While `drawing` is set, none of these
     but `apply` comes, with the `points` of the line that was drawn, each [x, y]. `corners` are the
     four labels from top left to bottom right; `backdrop` is a data URI of a picture to lay under
-    the square, or ""; `path` is a line to show; `name` and `where` are what screen readers say.
+    the square, or ""; `path` is a line to show; `handle` and `where` are what screen readers say.
     """
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:
@@ -137,7 +137,7 @@ class SquarePad(gr.HTML):
         kwargs.setdefault("backdrop", "")
         kwargs.setdefault("drawing", False)
         kwargs.setdefault("path", [])
-        kwargs.setdefault("name", t("pad.label"))
+        kwargs.setdefault("handle", t("pad.label"))
         kwargs.setdefault("where", t("pad.where", x="{x}", y="{y}"))
         super().__init__(
             value=value or {"x": 0.5, "y": 0.5},
@@ -175,6 +175,8 @@ class SquarePad(gr.HTML):
 
 class Line(gr.JSON):
     """A line of points [x, y] in [0, 1]², which is told to clients as just that."""
+
+    is_template = True  # the browser shows it as what it is derived from
 
     def api_info(self) -> dict[str, Any]:
         number = {"type": "number", "minimum": 0, "maximum": 1}

@@ -116,7 +116,7 @@ TEXTS: dict[str, str] = {
     "chosen.number": "Wie viele",
     "chosen.vary": "Varianten erzeugen",
     "chosen.without": "Ohne jedes einzelne Motiv erzeugen",
-    "chosen.restore": "Sein Formular zurückholen",
+    "chosen.restore": "Sein Formular wiederherstellen",
     "chosen.no_subjects": "Dieses Bild hat keine Motive, die man weglassen könnte.",
     "chosen.no_form": "Dieses Bild stammt nicht aus dem Formular „Gestalten“.",
     "corner.top_left": "oben links",
@@ -268,10 +268,10 @@ TEXTS: dict[str, str] = {
     "core.what.corner": "Ecke",
     "core.what.card": "Konzeptkarte",
     "core.what.recipe": "Rezept",
-    "core.no_recipe": "In diesem Bild fehlt etwas ({what}): Es wurde ohne gespeichert, oder von "
+    "core.no_recipe": "In diesem Bild fehlt: {what}. Es wurde ohne gespeichert, oder von "
     "einem Programm, das es weglässt. Nimm die PNG-Datei, wie sie gespeichert wurde.",
-    "core.no_png": "Diese Datei ist kein Bild oder beschädigt: Nimm eine PNG-Datei mit Inhalt der "
-    "Art „{what}“.",
+    "core.no_png": "Diese Datei ist kein Bild oder beschädigt: Nimm eine PNG-Datei, die dies "
+    "enthält: {what}.",
     "core.damaged_file": "Diese Datei ist beschädigt oder maßlos groß ({error}): Nimm die "
     "PNG-Datei, wie sie gespeichert wurde.",
     "core.damaged": "Beschädigt in diesem Bild: {what} ({error}). Nimm die PNG-Datei, wie sie "
