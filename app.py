@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 try:  # Spaces that lend a GPU per call need this before anything imports torch.
@@ -23,7 +24,11 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--host", help="address to listen on; default: this machine only")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="make a public link (off by default)")
-    return parser.parse_args(arguments)
+    parser.add_argument("--mcp", action="store_true", help="serve the endpoints as MCP tools, too")
+    chosen = parser.parse_args(arguments)
+    if chosen.mcp and find_spec("mcp") is None:
+        parser.error('--mcp needs one package more: pip install "gradio[mcp]"')
+    return chosen
 
 
 def main() -> None:
@@ -45,7 +50,7 @@ def main() -> None:
         engine.load()  # there the models have to be in place before the page is served
     else:
         engine.start()
-    launch(build(engine), chosen.host, chosen.port, chosen.share)
+    launch(build(engine), chosen.host, chosen.port, chosen.share, mcp_server=chosen.mcp)
 
 
 if __name__ == "__main__":

@@ -117,6 +117,11 @@ def test_every_widget_can_be_addressed(demo: gr.Blocks) -> None:
     assert len(names) == len(set(names))
 
 
+def test_the_browser_knows_every_widget(demo: gr.Blocks) -> None:
+    known = {name.lower() for name in dir(gr)} | {"form", "tabitem"}
+    assert {block["type"] for block in demo.config["components"]} <= known
+
+
 def test_public_endpoints_and_their_parameters(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(endpoints) == {
@@ -158,7 +163,7 @@ def test_examples_are_complete(example) -> None:
 
 def test_slots_become_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr(gr, "Warning", warnings.append)
+    monkeypatch.setattr(gr, "Warning", lambda message, title: warnings.append(message))
     slot = [" cat ", "a.png", None, 0.5, 2]
     empty = ["", None, None, 1, 0]
     assert read_subjects([*slot, *empty]) == (jobs.Part("cat", "a.png", None, 0.5, 2),)

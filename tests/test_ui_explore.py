@@ -118,6 +118,9 @@ def test_cells_are_painted_once(engine: Engine, visit: Visit, files: list[str]) 
     assert again == small and not steps
     *_, (_, note) = actions.grid(visit, *form(files, seed=5), 2)
     assert "4 painted now" in note
+    Path(small[4]).unlink()  # as an hour does
+    *_, (_, note) = actions.grid(visit, *form(files), 3)
+    assert "1 painted now" in note
     with pytest.raises(gr.Error, match="from 2 to 9"):
         list(actions.grid(visit, *form(files), 12))
 
@@ -275,7 +278,7 @@ def test_no_message_carries_markup(address: str, files: list[str]) -> None:
 def test_every_text_is_used_and_every_used_text_is_there() -> None:
     folder = Path(__file__).parent.parent / "lambda_eclipse" / "ui"
     source = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "texts.py")
-    stems = ("slot.", "mask.", "edges.", "corner.", "route.", "blend.", "square.from.", "side.")
+    stems = ("slot.", "mask.", "edges.", "corner.", "route.", "blend.", "square.from.", "core.")
     used = set(re.findall(r"""["']([a-z_.]+)["']""", source))
     assert not [key for key in ENGLISH if key not in used and not key.startswith(stems)]
     named = set(re.findall(r"""\bt\(\s*["']([a-z_.]+)["']""", source))

@@ -4,12 +4,15 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from functools import cache
 from itertools import groupby
 
 import gradio as gr
 from PIL import Image
 
 from lambda_eclipse.ui.examples import Example
+from lambda_eclipse.ui.spoken import Spoken
+from lambda_eclipse.ui.texts import t
 
 THUMB_PX = 72
 
@@ -22,6 +25,7 @@ element.addEventListener('click', (event) => {
 """
 
 
+@cache
 def thumbnail(path: str) -> str:
     """A small picture as a data URI, so that the page needs no further file."""
     with Image.open(path) as picture:
@@ -44,19 +48,26 @@ def _card(index: int, example: Example) -> str:
     )
 
 
-def example_cards(examples: Sequence[Example], title: str, elem_id: str) -> gr.HTML:
-    """Cards by group; the click event carries `index` among the examples that are complete."""
+def _template(examples: Sequence[Example], title: str) -> str:
     groups = []
     complete = [example for example in examples if example.complete()]
     for name, members in groupby(enumerate(complete), key=lambda pair: pair[1].group):
         cards = "".join(_card(index, example) for index, example in members)
         groups.append(
-            f'<div class="le-group"><h3>{html.escape(name)}</h3>'
+            f'<div class="le-group"><h3>{html.escape(t(name))}</h3>'
             f'<div class="le-cards">{cards}</div></div>'
         )
-    head = f"<h2>{html.escape(title)}</h2>" if groups else ""
+    head = f"<h2>{html.escape(t(title))}</h2>" if groups else ""
+    return f'<div class="le-examples">{head}{"".join(groups)}</div>'
+
+
+def example_cards(examples: Sequence[Example], title: str, elem_id: str) -> gr.HTML:
+    """Cards by group, below the text with the key `title`.
+
+    The click event carries `index` among the examples that are complete.
+    """
     return gr.HTML(
-        html_template=f'<div class="le-examples">{head}{"".join(groups)}</div>',
+        html_template=Spoken(lambda: _template(examples, title)),
         js_on_load=SCRIPT,
         apply_default_css=False,
         elem_id=elem_id,

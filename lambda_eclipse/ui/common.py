@@ -9,6 +9,7 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui.engine import HEARTBEAT_S
+from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
 
@@ -18,7 +19,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden"}
 PRIVATE: dict[str, Any] = {**QUIET, "api_visibility": "private"}
 
 # Shown by the browser itself at the click, until the server has news.
-WAITING = f"() => {json.dumps(progress_html(note=t('progress.waiting')))}"
+WAITING = Spoken(lambda: f"() => {json.dumps(progress_html(note=t('progress.waiting')))}")
 SOURCES = ["upload", "webcam", "clipboard"]
 
 
@@ -54,12 +55,12 @@ def sampling_panel(prefix: str = "") -> Sampling:
         )  # fmt: skip
 
 
-def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML, note: str) -> None:
+def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML) -> None:
     """Close the generators of `running`, which stops their jobs within one step, and say so."""
 
     def stopped() -> str:
         time.sleep(2 * HEARTBEAT_S)  # the last news of what was stopped may still be on its way
-        return progress_html(note=note)
+        return progress_html(note=t("stopped"))
 
     # Not queued: stopping closes the stream on which a queued answer would come.
     button.click(None, None, None, cancels=running).then(

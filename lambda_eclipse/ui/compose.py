@@ -99,8 +99,8 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
                 label=t("recipe.switch"), info=t("recipe.info"), value=True, elem_id="with-recipe"
             )
         with gr.Column(scale=5, min_width=320):
-            results = results_panel(t("how"))
-            cards = example_cards(COMPOSE, t("examples"), "examples")
+            results = results_panel()
+            cards = example_cards(COMPOSE, "examples", "examples")
     view = Compose(
         prompt, strip, slots, bench, risk, go, stop, cost, count, seed, randomize, recipe, draft,
         best, edges, sampling, results, cards,
@@ -131,7 +131,7 @@ def _wire(engine: Engine, visit: gr.State, view: Compose) -> None:
     running = view.running
     for event in running:
         event.then(actions.cost, [view.count, view.sampling.steps], view.cost, **PRIVATE)
-    stop_with(view.stop, running, results.progress, t("stopped"))
+    stop_with(view.stop, running, results.progress)
 
 
 def _watch_form(actions: ComposeActions, view: Compose) -> None:

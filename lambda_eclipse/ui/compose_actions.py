@@ -52,14 +52,28 @@ class ComposeActions:
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint pictures of your subjects in the scene that the prompt describes.
 
-        Each picture that is given needs a noun, and the noun has to be a word of the prompt. A
-        picture may be a concept card. mask: bright where the subject is; without one it is found.
-        strength: from 0 to 1.5, how far the noun becomes the subject. mention: which mention of
-        the noun it is, from 1; 0 for the first. layout: "off", "picture" for the edges of
-        edges_from, or "drawing" for edge_map as it is. with_recipe: write into each PNG what is
-        needed to paint it again, which holds no photo. The last values are the finished pictures,
-        the seed of the first of them, a line of text, and how like the subjects they are; the
-        others have the seeds that follow.
+        Up to four subjects, each with a picture and a noun. The last values are the finished
+        pictures, the seed of the first of them, a line of text, and how like the subjects they
+        are; the others have the seeds that follow.
+
+        Parameters:
+            prompt: The scene in a short English sentence, such as "a cat wearing a hat".
+            noun_1: The word of the prompt that subject 1 is, such as "cat"; so for the others.
+            picture_1: A photo, a drawing or a concept card of subject 1; so for the others.
+            mask_1: A picture that is bright where the subject is; without one it is found.
+            strength_1: From 0 to 1.5, how far the noun becomes the subject.
+            mention_1: Which mention of the noun in the prompt it is, from 1; 0 for the first.
+            layout: "off", "picture" for the edges of edges_from, "drawing" for edge_map as it is.
+            edges_from: A picture whose edges fix the layout.
+            edges_low: The lower Canny threshold, from 0 to 500.
+            edges_high: The upper Canny threshold, from 0 to 500.
+            edge_map: Edges as they are, white on black.
+            count: How many pictures, from 1 to 8.
+            steps: Denoising steps, from 1 to 100; more take longer.
+            guidance: How closely to follow the embedding, from 0 to 20.
+            seed: Of the first picture, a whole number; equal seeds give equal pictures.
+            randomize: Draw a new seed instead.
+            with_recipe: Write into each PNG what paints it again, which holds no photo.
         """
 
         form = [

@@ -67,7 +67,13 @@ class EdgesActions:
     engine: Engine
 
     def edges(self, visit: Visit, picture: str | None, low: float = 100, high: float = 200) -> Any:
-        """The Canny edge map of a picture, white on black; thresholds from 0 to 500."""
+        """The Canny edge map of a picture, white on black.
+
+        Parameters:
+            picture: What to find edges in.
+            low: The lower threshold, from 0 to 500.
+            high: The upper threshold, from `low` to 500.
+        """
         if not picture:
             return None
         visit.uploads.add(picture)

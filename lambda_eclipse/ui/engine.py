@@ -16,7 +16,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lambda_eclipse.ui import language
+from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.run import Pace, Run, Update
+from lambda_eclipse.ui.spoken import again
 from lambda_eclipse.ui.texts import t
 
 HEARTBEAT_S = (
@@ -115,7 +118,8 @@ class Engine:
             return Status("ready", t("status.ready", title=models.stack.title, where=where))
         if self._state == "loading":
             waited_s = round(time.monotonic() - self._began)
-            return Status("loading", t("status.loading", message=self._message, seconds=waited_s))
+            message = told(again(self._message))
+            return Status("loading", t("status.loading", message=message, seconds=waited_s))
         if self._state == "failed":
             return Status("failed", t("status.failed", message=self._message))
         return Status("idle", t("status.idle"))
@@ -132,7 +136,7 @@ class Engine:
             yield Update(t("status.next", status=self.status().text), None)
         if self._state == "failed":
             raise EngineError(self.status().text)
-        with closing(self._work(job, arguments)) as updates:
+        with closing(self._work(job, arguments, language.current())) as updates:
             yield from updates
 
     def wait(self) -> Any:
@@ -152,14 +156,14 @@ class Engine:
     def _run(self, updates: queue.SimpleQueue, stop: threading.Event) -> Run:
         return Run(updates, stop, self._cache, self.pace)
 
-    def _events(self, job: Callable[..., Any], arguments: tuple) -> Iterator[Update]:
+    def _events(self, job: Callable[..., Any], arguments: tuple, words: str) -> Iterator[Update]:
         updates: queue.SimpleQueue = queue.SimpleQueue()
         stop = threading.Event()
         run = self._run(updates, stop)
 
         def work() -> None:
             try:
-                with self._lock:
+                with self._lock, language.speaking(words):
                     if not stop.is_set():
                         result = job(self._studio, run, *arguments)
                         updates.put(Update(result=result, fraction=1.0, done=True))
@@ -169,7 +173,8 @@ class Engine:
                     updates.put(error)
 
         threading.Thread(target=work, name="studio-job", daemon=True).start()
-        last = Update(t("status.waiting"), None)
+        with language.speaking(words):
+            last = Update(t("status.waiting"), None)
         try:
             while not last.done:
                 try:

@@ -8,7 +8,7 @@ SUBJECTS = Path(__file__).resolve().parents[2] / "assets" / "subjects"
 
 @dataclass(frozen=True)
 class Example:
-    """One card. For Explore, four subjects: two versions of A, then two of B."""
+    """One card. group: the key of a text. For Explore, four subjects: two of A, then two of B."""
 
     group: str
     prompt: str
@@ -26,7 +26,7 @@ class Example:
         return all(path.is_file() for path in self.files())
 
 
-ONE, TWO, EDGES, WORDS = "One subject", "Two subjects", "With edges", "Words only"
+ONE, TWO, EDGES, WORDS = "group.one", "group.two", "group.edges", "group.words"
 
 COMPOSE = (
     Example(ONE, "a cat on the beach", (("cat", "cat-1.png"),), seed=1),
@@ -52,13 +52,13 @@ COMPOSE = (
 
 EXPLORE = (
     Example(
-        "Explore",
+        "view.explore",
         "a cat wearing a hat",
         (("cat", "cat-1.png"), ("cat", "cat-2.png"), ("hat", "hat-1.png"), ("hat", "hat-2.png")),
         seed=9,
     ),
     Example(
-        "Explore",
+        "view.explore",
         "a dog looking at a robot",
         (
             ("dog", "dog-1.png"),

@@ -23,7 +23,8 @@ from lambda_eclipse.ui.explore_actions import ExploreActions
 from lambda_eclipse.ui.explore_form import GRID_SIDES, PICTURES, SUBJECTS
 from lambda_eclipse.ui.exports import DRAWN, FRAMES, ROUTES, ExportActions
 from lambda_eclipse.ui.form import MAX_SEED, fresh_seed
-from lambda_eclipse.ui.pad import CORNER_NAMES, SquarePad
+from lambda_eclipse.ui.pad import CORNER_NAMES, Line, SquarePad
+from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
 
@@ -82,7 +83,7 @@ def _sources() -> tuple:
         )  # fmt: skip
         named = [prompt, *_subject("A", "cat"), *_subject("B", "hat")]
     with gr.Column(visible=False, elem_id="from-pictures") as pictures:
-        gr.Markdown(t("square.pictures"), elem_id="corners-about")
+        gr.HTML(t("square.pictures"), elem_id="corners-about")
         corners = []
         for pair in (CORNER_NAMES[:2], CORNER_NAMES[2:]):
             with gr.Row():
@@ -119,7 +120,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                         t("seed.another"), size="sm", min_width=90, elem_id="explore-new-seed"
                     )
             tuning = sampling_panel("explore-")
-            cards = example_cards(EXPLORE, t("examples.explore"), "explore-examples")
+            cards = example_cards(EXPLORE, "examples.explore", "explore-examples")
         with gr.Column(scale=6, min_width=320):
             with gr.Row(elem_classes="le-stage"):
                 with gr.Column(min_width=260):
@@ -133,7 +134,8 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                     )  # fmt: skip
                     render = gr.Button(t("point.paint"), variant="primary", elem_id="render")
                     stop = gr.Button(t("stop"), variant="stop", elem_id="explore-stop")
-            progress = gr.HTML(progress_html(note=t("explore.how")), elem_id="explore-progress")
+            how = Spoken(lambda: progress_html(note=t("explore.how")))
+            progress = gr.HTML(how, elem_id="explore-progress")
             form = [source, *named, *corners, mode, tuning.steps, tuning.guidance, seed]
             view = Explore(
                 source, corners, form, [named[1], named[4]], seed, tuning, pad, x, y, picture,
@@ -143,7 +145,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
             crossed = _path(engine, visit, view)
     another.click(fresh_seed, None, seed, queue=False, **PRIVATE)
     view.running.extend([*_wire(engine, visit, view, render), gridded, crossed])
-    stop_with(stop, view.running, progress, t("stopped"))
+    stop_with(stop, view.running, progress)
     return view
 
 
@@ -221,7 +223,7 @@ def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
             routes, value="diagonal", label=t("path.route"), info=t("path.route.info"),
             elem_id="route",
         )  # fmt: skip
-        line = gr.JSON(label=t("path.line"), visible="hidden", elem_id="line")
+        line = Line(label=t("path.line"), visible="hidden", elem_id="line")
         with gr.Row(elem_classes="le-actions"):
             count = gr.Slider(*FRAMES, 12, step=1, label=t("path.frames"), elem_id="frames")
             go = gr.Button(t("path.paint"), elem_id="path-paint")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -50,13 +51,28 @@ class ExploreActions:
         mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
         seed: float = 0, x: float = 0.5, y: float = 0.5,
     ) -> Iterator[tuple]:  # fmt: skip
-        """Paint one point of a square.
+        """Paint one point of a square between four pictures, or between two subjects.
 
-        corners_from "subjects": between two versions each of two subjects, named by words of the
-        prompt. "pictures": between the four pictures given; those that carry a recipe count as
-        what they were painted from. x and y go from 0 to 1: (0, 0) is the top left corner or the
-        first version of both, (1, 0) the second version of A, (0, 1) the second version of B.
-        mode is "slerp" or "lerp".
+        (0, 0) is the top left corner or the first version of both subjects, (1, 0) the second
+        version of A, (0, 1) the second version of B.
+
+        Parameters:
+            corners_from: "subjects" for two versions each of A and B, "pictures" for four pictures.
+            prompt: For subjects: a short English sentence that names both.
+            noun_a: The word of the prompt that subject A is.
+            picture_a1: The first version of A.
+            picture_a2: The second version of A.
+            noun_b: The word of the prompt that subject B is.
+            picture_b1: The first version of B.
+            picture_b2: The second version of B.
+            top_left: For pictures: one with a recipe counts as what it was painted from.
+            top_right: As top_left, and so are the other two.
+            mode: "slerp" along the sphere of embeddings, or "lerp" straight.
+            steps: Denoising steps, from 1 to 100; more take longer.
+            guidance: How closely to follow the embedding, from 0 to 20.
+            seed: A whole number; equal seeds give equal pictures.
+            x: Across, from 0 to 1.
+            y: Down, from 0 to 1.
         """
 
         def values() -> Iterator[tuple]:
@@ -107,10 +123,14 @@ class ExploreActions:
         mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
         seed: float = 0, size: float = 5,
     ) -> Iterator[tuple]:  # fmt: skip
-        """Paint size × size points of a square, row by row in the result; size from 2 to 9.
+        """Paint size × size points of a square, row by row in the result.
 
         Corners come first, then what lies between. Cells that were painted before in this visit,
         for another size too, are not painted again. The other parameters are those of `at`.
+
+        Parameters:
+            corners_from: "subjects" for two versions each of A and B, "pictures" for four pictures.
+            size: Points along a side, from 2 to 9.
         """
 
         def values() -> Iterator[tuple]:
@@ -195,6 +215,9 @@ class ExploreActions:
 def cells_of(visit: Visit, square: Square) -> dict:
     """The files of a square's finished cells by place; the visit keeps those of a few squares."""
     cells = visit.cells.setdefault(square, {})
+    for at, path in list(cells.items()):
+        if not Path(path).is_file():  # files are deleted after an hour
+            del cells[at]
     visit.cells.move_to_end(square)
     while len(visit.cells) > MAX_SQUARES:
         visit.cells.popitem(last=False)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from lambda_eclipse import atlas, paper, paths
 from lambda_eclipse.ui import jobs_square
+from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore_actions import BLANK, cells_of
 from lambda_eclipse.ui.explore_form import read_square
@@ -59,9 +60,13 @@ class ExportActions:
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint a path through a square, frame by frame.
 
-        route: "top", "bottom", "left", "right", "diagonal", "antidiagonal", or "drawn" for the
-        points (x, y) of `line`. frames: how many, at equal distances, from 2 to 48. The other
-        parameters are those of `at`.
+        The other parameters are those of `at`.
+
+        Parameters:
+            corners_from: "subjects" for two versions each of A and B, "pictures" for four pictures.
+            route: An edge of the square, a diagonal of it, or "drawn" for `line`.
+            line: Points [x, y] from 0 to 1 to go through.
+            frames: How many, at equal distances, from 2 to 48.
         """
 
         def values() -> Iterator[tuple]:
@@ -118,7 +123,7 @@ class ExportActions:
             try:
                 files["path.mp4"] = paths.to_mp4(played, float(fps))
             except ValueError as error:  # not every build of OpenCV can; the rest is still good
-                gr.Info(str(error))
+                gr.Info(told(str(error)), title=t("notice.title"))
         return gr.File(value=[visit.file(*file) for file in files.items()], visible=True)
 
 
@@ -133,10 +138,9 @@ def points_of(route: str, line: Any, frames: int) -> list[paths.Point]:
 
 
 def _axes(square: Square) -> tuple[tuple[str, str], tuple[str, str]]:
-    """What the ends of the square's axes stand for."""
+    """What the ends of the square's axes stand for; in English, as the font has Latin letters."""
     if square.corners:
-        across, down = ("left", "right"), ("top", "bottom")
-        return tuple(t(f"side.{side}") for side in across), tuple(t(f"side.{s}") for s in down)
+        return ("left", "right"), ("top", "bottom")
     return (
         tuple(f"{part.noun} {number}" for number, part in enumerate(square.a, 1)),
         tuple(f"{part.noun} {number}" for number, part in enumerate(square.b, 1)),

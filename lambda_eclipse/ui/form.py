@@ -46,7 +46,8 @@ def read_subjects(values: Sequence[Any]) -> tuple[Part, ...]:
         if part is None:
             if (slot[0] or "").strip():
                 noun = escape(slot[0].strip(), quote=False)
-                gr.Warning(t("form.no_picture", number=number, noun=noun))
+                message = t("form.no_picture", number=number, noun=noun)
+                gr.Warning(message, title=t("notice.title"))
             continue
         if not part.noun:
             raise gr.Error(
@@ -73,5 +74,5 @@ def read_seed(value: float | None, randomize: bool = False) -> int:
     if randomize:
         return fresh_seed()
     if value is None or not 0 <= value <= MAX_SEED:
-        raise gr.Error(t("form.seed", max=MAX_SEED), title="Seed", print_exception=False)
+        raise gr.Error(t("form.seed", max=MAX_SEED), title=t("seed"), print_exception=False)
     return int(value)

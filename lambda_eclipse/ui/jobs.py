@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lambda_eclipse.nouns import vocabulary
+from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.run import Run
 from lambda_eclipse.ui.texts import t
 
@@ -145,7 +146,8 @@ def without_each(studio: Any, run: Run, recipe: Any) -> list[Painted]:
     request = replace(recipe.request, seed=recipe.request.seed + recipe.index, count=1)
     requests = leave_one_out(request)
     finished: list[Painted] = []
-    for index, (label, one) in enumerate(requests):
+    for index, (name, one) in enumerate(requests):
+        label = told(name)
         share = index / len(requests), (index + 1) / len(requests)
         run.say(t("job.without", label=label), share)
         [painted] = _described(studio, one, studio.generate(one, run.on_step), 0)

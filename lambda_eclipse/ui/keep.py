@@ -7,14 +7,17 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse import paper
+from lambda_eclipse.ui.chooser import FORGET
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET
 from lambda_eclipse.ui.compose import Compose
 from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
 from lambda_eclipse.ui.keep_actions import KeepActions
+from lambda_eclipse.ui.spoken import Spoken
+from lambda_eclipse.ui.text import section_html
 from lambda_eclipse.ui.texts import t
 
 # A new page is a new visit, so nothing of the old one can be left on the screen.
-RELOAD = "() => { window.localStorage.clear(); window.location.reload(); }"
+RELOAD = f"() => {{ window.localStorage.clear(); {FORGET} window.location.reload(); }}"
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,22 @@ class Keep:
     delete: gr.Button
 
 
+def _section(head: str, about: str) -> gr.HTML:
+    return gr.HTML(Spoken(lambda: section_html(head, about)), elem_id=about.replace(".", "-"))
+
+
 def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
     """Lay out the view and wire it to the form of Compose."""
     actions = KeepActions(engine)
     with gr.Row(elem_classes="le-main"):
         with gr.Column(min_width=320):
-            gr.Markdown(t("restore.about"), elem_id="restore-about")
+            _section("restore.head", "restore.about")
             file = gr.File(
                 label=t("restore.file"), file_types=[".png"], type="filepath", height=120,
                 elem_id="restore-file",
             )  # fmt: skip
             found = gr.HTML(elem_id="restore-found")
-            gr.Markdown(t("shelf.about"), elem_id="shelf-about")
+            _section("shelf.head", "shelf.about")
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
             number = gr.Radio(slots, value=1, label=t("shelf.slot"), elem_id="shelf-slot")
             shelf = gr.Gallery(
@@ -50,7 +57,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 elem_id="shelf-file",
             )  # fmt: skip
         with gr.Column(min_width=320):
-            gr.Markdown(t("history.about"), elem_id="history-about")
+            _section("history.head", "history.about")
             history = gr.Gallery(
                 label=t("history.title"), columns=4, height="auto", object_fit="contain",
                 format="png", buttons=["download", "download_all", "fullscreen"],
@@ -58,7 +65,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
             )  # fmt: skip
             chosen = gr.HTML(t("chosen.none"), elem_id="history-chosen")
             back = gr.Button(t("chosen.restore"), elem_id="history-restore")
-            gr.Markdown(t("delete.about"), elem_id="delete-about")
+            _section("delete.head", "delete.about")
             delete = gr.Button(t("delete"), variant="stop", elem_id="delete")
     results = compose.results
     shown = [results.gallery, results.progress, results.bars]

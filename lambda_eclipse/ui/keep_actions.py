@@ -12,6 +12,7 @@ from PIL import Image
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui import jobs
+from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.edges import DRAWING, OFF
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import SUBJECTS
@@ -68,7 +69,8 @@ class KeepActions:
             here = recipe.stack, recipe.weights["clip"]
             same = here == (models.stack.name, checksums(models.stack)["clip"])
             form = self._form(visit, recipe, same)
-        lines = "".join(f"<li>{escape(line)}</li>" for line in found or [t("restore.same")])
+        found = [told(line) for line in found] or [t("restore.same")]
+        lines = "".join(f"<li>{escape(line)}</li>" for line in found)
         return [*form, f'<ul class="le-found" role="status">{lines}</ul>']
 
     def _form(self, visit: Visit, recipe: Any, same: bool) -> list[Any]:
@@ -96,7 +98,11 @@ class KeepActions:
         ]  # fmt: skip
 
     def reproduce(self, visit: Visit, file: str | None) -> Iterator[tuple]:
-        """Paint the picture of a PNG with a recipe again: the same bits on the same machine."""
+        """Paint the picture of a PNG with a recipe again: the same bits on the same machine.
+
+        Parameters:
+            file: A PNG as it was saved, painted here with its recipe.
+        """
         from lambda_eclipse.recipe import read
 
         def values() -> Iterator[tuple]:

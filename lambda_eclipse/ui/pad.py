@@ -4,6 +4,8 @@ from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.ui.texts import t
+
 # The template never changes, so that Gradio has nothing to render again while a finger is down.
 # Where the handle is comes from two CSS variables; texts go in as textContent.
 TEMPLATE = """
@@ -13,8 +15,7 @@ TEMPLATE = """
   <svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
     <polyline class="le-trail" points="" vector-effect="non-scaling-stroke"/></svg>
   <div class="le-cross-x"></div><div class="le-cross-y"></div>
-  <div class="le-handle" role="slider" tabindex="0" aria-label="Point in the square"
-       aria-valuemin="0" aria-valuemax="100"></div>
+  <div class="le-handle" role="slider" tabindex="0" aria-valuemin="0" aria-valuemax="100"></div>
 </div>
 """
 
@@ -35,7 +36,8 @@ function show() {
   const handle = part('handle');
   const across = Math.round(point.x * 100), down = Math.round(point.y * 100);
   handle.setAttribute('aria-valuenow', across);
-  handle.setAttribute('aria-valuetext', across + ' percent across, ' + down + ' percent down');
+  handle.setAttribute('aria-label', props.handle);
+  handle.setAttribute('aria-valuetext', props.where.replace('{x}', across).replace('{y}', down));
   ['tl', 'tr', 'bl', 'br'].forEach((name, i) => {
     part(name).textContent = (props.corners || [])[i] || '';
   });
@@ -127,7 +129,7 @@ class SquarePad(gr.HTML):
     go (for the keyboard: half a second after the last key). While `drawing` is set, none of these
     but `apply` comes, with the `points` of the line that was drawn, each [x, y]. `corners` are the
     four labels from top left to bottom right; `backdrop` is a data URI of a picture to lay under
-    the square, or ""; `path` is a line to show.
+    the square, or ""; `path` is a line to show; `handle` and `where` are what screen readers say.
     """
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:
@@ -135,6 +137,8 @@ class SquarePad(gr.HTML):
         kwargs.setdefault("backdrop", "")
         kwargs.setdefault("drawing", False)
         kwargs.setdefault("path", [])
+        kwargs.setdefault("handle", t("pad.label"))
+        kwargs.setdefault("where", t("pad.where", x="{x}", y="{y}"))
         super().__init__(
             value=value or {"x": 0.5, "y": 0.5},
             html_template=TEMPLATE,
@@ -167,3 +171,20 @@ class SquarePad(gr.HTML):
 
     def example_value(self) -> dict[str, float]:
         return {"x": 0.5, "y": 0.5}
+
+
+class Line(gr.JSON):
+    """A line of points [x, y] in [0, 1]², which is told to clients as just that."""
+
+    is_template = True  # the browser shows it as what it is derived from
+
+    def api_info(self) -> dict[str, Any]:
+        number = {"type": "number", "minimum": 0, "maximum": 1}
+        point = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+        return {"type": "array", "items": point}
+
+    def example_payload(self) -> list[list[float]]:
+        return [[0, 0], [1, 1]]
+
+    def example_value(self) -> list[list[float]]:
+        return [[0, 0], [1, 1]]

@@ -1,10 +1,15 @@
 """The page: header, status line, the views, what is wired across them, and how it is launched."""
 
+import warnings
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from lambda_eclipse.ui import language
+from lambda_eclipse.ui.chooser import language_chooser
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
 from lambda_eclipse.ui.compose import Compose, compose_view
 from lambda_eclipse.ui.compose_actions import ComposeActions
@@ -12,7 +17,9 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore import Explore, explore_view
 from lambda_eclipse.ui.explore_form import PICTURES
 from lambda_eclipse.ui.keep import keep_view, wire_keep
+from lambda_eclipse.ui.own_files import with_own_path
 from lambda_eclipse.ui.results_actions import ResultsActions
+from lambda_eclipse.ui.spoken import Spoken, again
 from lambda_eclipse.ui.text import status_html
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
@@ -25,16 +32,51 @@ CACHE_S = (600, 3600)  # look every ten minutes, delete files older than an hour
 SETTINGS: dict[str, str] = {"storage_key": "lambda-eclipse-settings", "secret": "not-a-secret-key"}
 
 
+class Page(gr.Blocks):
+    """Blocks that are served in the language of each request, as what they hold is made anew.
+
+    Gradio's own translation, gr.I18n, leaves out HTML, placeholders of pictures and whatever the
+    server says, knows no choice but the browser's, and puts its marks into the endpoints' labels.
+    """
+
+    server_port: int | None = None  # set by launch
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All that a browser is told about the page, in the current language."""
+        return again(self._built)
+
+    @config.setter
+    def config(self, built: dict[str, Any]) -> None:
+        self._built = built
+
+    async def preprocess_data(self, block_fn: Any, inputs: list, *more: Any, **options: Any) -> Any:
+        """What a handler gets of what a request holds."""
+        inputs = [with_own_path(value, self.server_port) for value in inputs]
+        return await super().preprocess_data(block_fn, inputs, *more, **options)
+
+    def get_api_info(self, *arguments: Any, **options: Any) -> Any:
+        """The endpoints, in English whoever asks: Gradio keeps the first answer for all."""
+        with language.speaking(language.DEFAULT):
+            return super().get_api_info(*arguments, **options)
+
+
+def _title() -> str:
+    return f"<h1>{escape(t('title'))}</h1><p>{escape(t('subtitle'))}</p>"
+
+
 def build(engine: Engine) -> gr.Blocks:
     """The page over an engine. Builds no model and starts no loading."""
 
-    with gr.Blocks(
+    with Page(
         title=t("title"), analytics_enabled=False, delete_cache=CACHE_S, fill_width=True
     ) as demo:
         visit = gr.State(Visit(), delete_callback=Visit.delete)
         with gr.Row(elem_classes="le-header"):
-            gr.Markdown(f"# {t('title')}\n{t('subtitle')}", elem_id="title")
-            status = gr.HTML(status_html(engine.status()), elem_id="status")
+            gr.HTML(Spoken(_title), elem_id="title")
+            with gr.Row(elem_classes="le-header-end"):
+                language_chooser()
+                status = gr.HTML(Spoken(lambda: status_html(engine.status())), elem_id="status")
         with gr.Tabs(elem_id="views") as tabs:
             with gr.Tab(t("view.compose"), id="compose", elem_id="view-compose"):
                 compose = compose_view(engine, visit)
@@ -46,7 +88,7 @@ def build(engine: Engine) -> gr.Blocks:
             ComposeActions(engine).corner, [visit, explore.where, *compose.form],
             [*explore.corners, explore.progress], **PRIVATE, **HEAVY,
         )  # fmt: skip
-        stop_with(explore.stop, [sent], explore.progress, t("stopped"))
+        stop_with(explore.stop, [sent], explore.progress)
         explore.running.append(sent)
         wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
         compose.results.to_corner.click(
@@ -131,6 +173,8 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         checkbox_label_background_fill_selected_dark="*primary_700",
         block_shadow="none",
     )
+    # Told to whoever starts it with mcp_server=True; no tool needs anything of an earlier call.
+    warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State")
     demo.queue(default_concurrency_limit=4, max_size=64)
     return demo.launch(
         server_name=host,
@@ -139,6 +183,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         theme=theme,
         css_paths=STYLE,
         js=NAMES.read_text(encoding="utf-8"),
+        app_kwargs={"middleware": [Middleware(language.Listener)]},
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],

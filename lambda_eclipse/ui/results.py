@@ -9,6 +9,7 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.ui.jobs import Painted
 from lambda_eclipse.ui.pad import CORNER_NAMES
+from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import meter_html, progress_html
 from lambda_eclipse.ui.texts import t
 
@@ -57,13 +58,13 @@ def likeness_html(finished: Sequence[Painted]) -> str:
     return f'<div class="le-likeness">{"".join(blocks)}</div>' if blocks else ""
 
 
-def results_panel(how: str) -> Results:
-    """Lay out the results; `how` says what to do first."""
+def results_panel() -> Results:
+    """Lay out the results; the line of progress says at first what to do."""
     gallery = gr.Gallery(
         label=t("gallery.title"), columns=2, object_fit="contain", format="png", height=440,
         buttons=["download", "download_all", "fullscreen"], interactive=False, elem_id="gallery",
     )  # fmt: skip
-    progress = gr.HTML(progress_html(note=how), elem_id="progress")
+    progress = gr.HTML(Spoken(lambda: progress_html(note=t("how"))), elem_id="progress")
     bars = gr.HTML(elem_id="likeness")
     with gr.Accordion(t("chosen.title"), open=False, elem_id="chosen-panel") as panel:
         chosen = gr.HTML(t("chosen.none"), elem_id="chosen")

@@ -53,8 +53,11 @@ class SlotActions:
     ) -> tuple[Any, str, Any]:
         """What the model sees of a picture: the subject on white, how it was found, the mask.
 
-        The last one is the picture with everything but the subject dimmed. A mask of your own is a
-        picture that is bright, or opaque, where the subject is.
+        The last one is the picture with everything but the subject dimmed.
+
+        Parameters:
+            picture: A photo, a drawing or a concept card.
+            mask: A mask of your own: bright, or opaque, where the subject is.
         """
         if not picture:
             return None, "", None

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.texts import t
 
 # One listener on the component: its inside is drawn anew with every letter that is typed.
@@ -57,12 +58,13 @@ def read(
     try:
         spans = dict(enumerate(tokenizer.assign(prompt, nouns, bound)))
     except ValueError as error:
-        warnings.append(str(error))
+        warnings.append(told(str(error)))
         for index, noun in enumerate(nouns):  # what can be bound is shown all the same
             try:
                 spans[index] = tokenizer.assign(prompt, [noun], [bound[index]])[0]
             except ValueError as other:
-                warnings += [str(other)] * (str(other) not in warnings)
+                line = told(str(other))
+                warnings += [line] * (line not in warnings)
     for index, span in spans.items():
         found = tokenizer.occurrences(prompt, nouns[index])
         for mention, (start, end) in enumerate(found, start=1):

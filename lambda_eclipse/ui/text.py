@@ -8,6 +8,7 @@ from itertools import zip_longest
 
 import gradio as gr
 
+from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.engine import EngineError, Status
 from lambda_eclipse.ui.run import Pace, Update
 from lambda_eclipse.ui.texts import t
@@ -50,6 +51,11 @@ def meter_html(
     return f'<h3>{escape(title)}</h3><ul class="le-meters">{lines}</ul>' if lines else ""
 
 
+def section_html(head: str, about: str) -> str:
+    """A heading and what its section is for, both by the keys of their texts."""
+    return f"<h3>{escape(t(head))}</h3><p>{escape(t(about))}</p>"
+
+
 def cost_text(pace: Pace, pictures: int, steps: int) -> str:
     """How long so many pictures take at the pace of this machine."""
     if pace.step_s is None:
@@ -65,7 +71,7 @@ def readable(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, ValueError | EngineError | FileNotFoundError):
-        message = escape(str(error), quote=False)
+        message = escape(told(str(error)), quote=False)
         return gr.Error(message, title=t("error.title"), print_exception=False)
     log.error("a request failed", exc_info=error)
     message = escape(t("error.unexpected", kind=type(error).__name__))

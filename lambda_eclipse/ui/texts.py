@@ -1,14 +1,25 @@
-"""Every text of the page, by key. A translation is another table with the same keys."""
+"""Every text of the page, by key: the English table, and the others, which have the same keys."""
+
+from functools import partial
+
+from lambda_eclipse.ui import language
+from lambda_eclipse.ui.languages import de, es, ja, zh
+from lambda_eclipse.ui.spoken import Spoken
 
 ENGLISH: dict[str, str] = {
     # The page
     "title": "λ-ECLIPSE Studio",
     "subtitle": "Put your own subjects into a new picture, and wander between them.",
+    "language": "Language",
     "view.compose": "Compose",
     "view.explore": "Explore",
     "view.keep": "Keep",
     "how": "Add a picture, name it with a word of the prompt, press Generate. Or click an example.",
     "examples": "Examples: one click paints them",
+    "group.one": "One subject",
+    "group.two": "Two subjects",
+    "group.edges": "With edges",
+    "group.words": "Words only",
     "prompt": "Prompt",
     "prompt.hint": "a cat wearing a hat on the beach",
     "go": "Generate",
@@ -140,6 +151,8 @@ ENGLISH: dict[str, str] = {
     "square.no_corner": "The square needs four corners. Still missing: {missing}.",
     "square.no_prompt": "The prompt is empty: name both subjects in a short sentence.",
     "square.no_noun": "Name both subjects with the words that stand for them in the prompt.",
+    "pad.label": "Point in the square",
+    "pad.where": "{x} percent across, {y} percent down",
     "point.title": "The picture at this point",
     "point.paint": "Paint this point",
     "note.point": "({x}, {y}) · seed {seed} · {steps} steps · {seconds} s",
@@ -152,10 +165,6 @@ ENGLISH: dict[str, str] = {
     "note.grid": "{size} × {size} cells · {new} painted now · seed {seed} · drag across them",
     "export.no_grid": "There is no grid yet: paint one first.",
     "export.files": "Files",
-    "side.left": "left",
-    "side.right": "right",
-    "side.top": "top",
-    "side.bottom": "bottom",
     "path.title": "Path through the square",
     "path.route": "Route",
     "path.route.info": "While it is to be drawn, the square draws instead of painting.",
@@ -179,20 +188,24 @@ ENGLISH: dict[str, str] = {
     "path.frames.wrong": "A path has {low} to {high} frames.",
     "note.path": "{count} frames · seed {seed}",
     # Keep
-    "restore.about": "### Restore\nA PNG painted here carries its recipe: drop it, and the form "
+    "restore.head": "Restore",
+    "restore.about": "A PNG painted here carries its recipe: drop it, and the form "
     "comes back and the picture is painted again.",
     "restore.file": "PNG with a recipe",
     "restore.same": "Nothing is different here: the picture comes out the same.",
-    "shelf.about": "### Shelf\nYour concept cards of this visit, and the subjects that come with "
+    "shelf.head": "Shelf",
+    "shelf.about": "Your concept cards of this visit, and the subjects that come with "
     "the program. A click puts one into a slot.",
     "shelf.title": "Subjects",
     "shelf.slot": "Into slot",
     "shelf.file": "Concept card from a file",
     "shelf.loaded": "“{noun}” is now subject {number}.",
-    "history.about": "### History\nThe pictures of this visit. Nobody else sees them.",
+    "history.head": "History",
+    "history.about": "The pictures of this visit. Nobody else sees them.",
     "history.title": "Pictures of this visit",
     "history.this": "Chosen: {label}, “{prompt}”.",
-    "delete.about": "### Your data\nUploads and pictures are deleted an hour after they came, and "
+    "delete.head": "Your data",
+    "delete.about": "Uploads and pictures are deleted an hour after they came, and "
     "at once by this button: everything of this visit, on the server and in this browser.",
     "delete": "Delete everything of mine",
     # The engine and its jobs
@@ -223,12 +236,83 @@ ENGLISH: dict[str, str] = {
     "label.again": "seed {seed}, again",
     "label.variation": "variation {number}",
     # Errors
+    "notice.title": "Please note",
     "error.title": "That did not work",
     "error.unexpected": "Something unexpected happened ({kind}). The server's log has the details.",
     "error.unexpected.title": "Unexpected failure",
+    # What the core says, as it says it: these are recognised by their English words.
+    "core.times.once": "once",
+    "core.times.twice": "twice",
+    "core.times.many": "{count} times",
+    "core.occurrence": '"{noun}" occurs {times} in the prompt, so there is no occurrence number '
+    "{number}; mention it again or choose an earlier one.",
+    "core.same_place": 'Two subjects hold one place in the prompt, "{noun}": choose another '
+    "occurrence for one of them.",
+    "core.held": '"{noun}" occurs {times} in the prompt and another subject holds its place; '
+    "mention it once more, or give the two different nouns.",
+    "core.late": '"{noun}" comes too late in the prompt: only its first {limit} tokens are read; '
+    'shorten the prompt or name "{noun}" earlier.',
+    "core.unmentioned": 'The prompt does not mention "{noun}": write the word into the prompt, or '
+    "name the subject by a word that is in it.",
+    "core.unmentioned.near": 'The prompt does not mention "{noun}": write the word into the '
+    'prompt, or name the subject by a word that is in it. Did you mean "{near}"?',
+    "core.transparent": "The {what} is fully transparent: choose one with something on it.",
+    "core.small": "The {what} is {width}×{height} px: both sides must be at least {least} px.",
+    "core.large": "The {what} is {size}: at most {most} megapixels, please scale it down.",
+    "core.size.enormous": "enormous",
+    "core.unreadable": "The {what} could not be read: it is damaged or not a picture. Save it "
+    "again as PNG or JPEG.",
+    "core.what.picture": "picture",
+    "core.what.picture_of": 'picture of "{noun}"',
+    "core.what.mask": "mask",
+    "core.what.edge_picture": "edge picture",
+    "core.what.edge_map": "edge map",
+    "core.what.corner": "corner",
+    "core.what.card": "card",
+    "core.what.recipe": "recipe",
+    "core.no_recipe": "There is no {what} in this picture: it was saved without, or by a program "
+    "that drops it. Give a PNG as it was saved.",
+    "core.no_png": "This file is no picture, or a damaged one: give a PNG with a {what} in it.",
+    "core.damaged_file": "This file is damaged or absurdly large ({error}): give a PNG as it was "
+    "saved.",
+    "core.damaged": "The {what} in this picture is damaged ({error}): use a PNG as it was saved.",
+    "core.newer": "This {what} is of format {format}, made by a newer version of this program: "
+    "update it, it reads formats up to {known}.",
+    "core.other_width": "The recipe has embeddings of {count} numbers, and those of the {stack} "
+    "stack have {width}: open the stack it was painted by.",
+    "core.check.stack": "It was painted by the stack “{other}”, and this is “{stack}”.",
+    "core.check.weights": "The weights of the {part} are others than those it was painted with.",
+    "core.check.version": "It was painted with {name} {other}, and this is {version}.",
+    "core.check.device": "It was painted on “{other}”, and this is “{device}”.",
+    "core.check.size": "It has {other} px a side; here they have {size}.",
+    "core.check.batch": "Up to {other} pictures were painted in one go, here up to {size} are.",
+    "core.thresholds": "Canny thresholds {low} and {high}: the low one must be at least 0 and not "
+    "above the high one, which may be 1000 at most.",
+    "core.line": "The line has no length: draw one from a place to another.",
+    "core.no_video": "This build of OpenCV writes no video for browsers: export a GIF instead.",
+    "core.no_cell": "No cell of the {rows} × {columns} grid is finished: paint it first.",
+    "core.without": 'without "{noun}"',
+    "core.without.one": 'without "{noun}" {number} of {count}',
+    "core.load.clip": "reading CLIP",
+    "core.load.prior": "reading the prior",
+    "core.load.decoder": "reading the decoder",
+    "core.load.warm": "warming up",
+}
+
+# By the codes of `language.LANGUAGES`.
+TABLES: dict[str, dict[str, str]] = {
+    "en": ENGLISH,
+    "de": de.TEXTS,
+    "es": es.TEXTS,
+    "zh": zh.TEXTS,
+    "ja": ja.TEXTS,
 }
 
 
-def t(key: str, **fields: object) -> str:
-    """The text of a key with its fields filled in."""
-    return ENGLISH[key].format(**fields)
+def t(key: str, **fields: object) -> Spoken:
+    """The text of a key with its fields filled in, in the current language."""
+    return Spoken(partial(_filled, key, fields))
+
+
+def _filled(key: str, fields: dict[str, object]) -> str:
+    return TABLES[language.current()][key].format(**fields)

@@ -1,0 +1,48 @@
+"""The choice of a language in the page's header, remembered in the visitor's browser."""
+
+from html import escape
+
+import gradio as gr
+
+from lambda_eclipse.ui import language
+from lambda_eclipse.ui.spoken import Spoken
+from lambda_eclipse.ui.texts import t
+
+YEAR_S = 365 * 24 * 3600
+
+
+def _cookie(value: str, age_s: int) -> str:
+    """JavaScript that keeps a choice, itself given in JavaScript, for so long."""
+    # Within another site's frame, as on Spaces, a page gets only cookies that are declared so.
+    return (
+        f"document.cookie = '{language.COOKIE}=' + {value} + '; path=/; max-age={age_s}; ' + "
+        "(location.protocol === 'https:' ? 'SameSite=None; Secure; Partitioned' : 'SameSite=Lax');"
+    )
+
+
+FORGET = _cookie("''", 0)
+SCRIPT = f"""
+document.documentElement.lang = element.querySelector('select').selectedOptions[0].lang;
+element.addEventListener('change', (event) => {{
+  {_cookie("event.target.value", YEAR_S)}
+  location.reload();
+}});
+"""
+
+
+def _options() -> str:
+    options = "".join(
+        f'<option value="{code}" lang="{language.TAGS[code]}"'
+        f"{' selected' * (code == language.current())}>{name}</option>"
+        for code, name in language.LANGUAGES.items()
+    )
+    label = escape(t("language"), quote=True)
+    return f'<select class="le-language" aria-label="{label}" title="{label}">{options}</select>'
+
+
+def language_chooser() -> gr.HTML:
+    """The list of languages; the page starts anew in the one that is chosen."""
+    return gr.HTML(
+        html_template=Spoken(_options), js_on_load=SCRIPT, apply_default_css=False,
+        elem_id="language",
+    )  # fmt: skip
