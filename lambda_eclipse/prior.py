@@ -184,14 +184,27 @@ class Prior(nn.Module):
         ValueError when the shapes don't fit.
         """
         self._check(noise, text_embeds, text_states, text_mask, control_embeds)
-        text_mask = text_mask.bool()
-        kept = int(text_mask.any(dim=0).nonzero()[-1]) + 1  # L: the longest prompt
-        text_mask = text_mask[:, :kept]  # (B, L)
+        x, text_mask = self.tokens(noise, text_embeds, text_states, text_mask, control_embeds)
+        full, last = attention_masks(text_mask, self.config.additional_embeddings)
+        for block in self.transformer_blocks[:-1]:
+            x = block(x, x.shape[1], full, causal=full is None)  # (B, S, W)
+        # Only the learned query is read, and it may look at everything before it.
+        x = self.transformer_blocks[-1](x, 1, last, causal=False)  # (B, 1, W)
+        return self.proj_to_clip_embeddings(self.norm_out(x[:, 0]))  # (B, D)
 
+    def tokens(
+        self, noise: Tensor, text_embeds: Tensor, states: Tensor, mask: Tensor, control: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What the first block is given (B, S, W), and the mask of the text kept (B, L).
+
+        Arguments as for `forward`.
+        """
+        mask = mask.bool()
+        kept = int(mask.any(dim=0).nonzero()[-1]) + 1  # L: the longest prompt
         x = torch.cat(
             [
-                self.encoder_hidden_states_proj(text_states[:, :kept]),  # (B, L, W)
-                self.embedding_control(control_embeds)[:, None],  # (B, 1, W)
+                self.encoder_hidden_states_proj(states[:, :kept]),  # (B, L, W)
+                self.embedding_control(control)[:, None],  # (B, 1, W)
                 self.embedding_proj(text_embeds)[:, None],  # (B, 1, W)
                 self.proj_in(noise)[:, None],  # (B, 1, W)
                 self.prd_embedding.expand(len(noise), -1, -1),  # (B, 1, W)
@@ -200,14 +213,7 @@ class Prior(nn.Module):
         )  # (B, S, W)
         extra = self.config.additional_embeddings
         positions = self.positional_embedding
-        x = x + torch.cat([positions[:, :kept], positions[:, -extra:]], dim=1)  # (B, S, W)
-
-        full, last = attention_masks(text_mask, extra)
-        for block in self.transformer_blocks[:-1]:
-            x = block(x, x.shape[1], full, causal=full is None)  # (B, S, W)
-        # Only the learned query is read, and it may look at everything before it.
-        x = self.transformer_blocks[-1](x, 1, last, causal=False)  # (B, 1, W)
-        return self.proj_to_clip_embeddings(self.norm_out(x[:, 0]))  # (B, D)
+        return x + torch.cat([positions[:, :kept], positions[:, -extra:]], dim=1), mask[:, :kept]
 
     def _check(
         self, noise: Tensor, text_embeds: Tensor, states: Tensor, mask: Tensor, control: Tensor

@@ -5,11 +5,12 @@ The first `SEMANTIC` numbers of an embedding say what is shown. A frozen ImageNe
 away, and class probabilities, which put a photograph next to drawings of the same thing; a small
 transformer makes the numbers of both, trained against captions.
 
-The other numbers say what it looks like: they are linear in the pixels, a principal component
-analysis of whole pictures over 8 × 8 patches. A trunk trained to name things forgets outlines and
-colours, and no decoder can repaint what its condition has lost. Because they are linear, a subject
-adds to the embedding of a scene nearly a linear function of its own on white, which is what makes
-the former predictable from the latter.
+The other numbers say what it looks like: they are linear in the pixels of what stands before the
+ground, a principal component analysis over 8 × 8 patches. A trunk trained to name things forgets
+outlines and colours, and no decoder can repaint what its condition has lost. A small network, the
+matte, takes the ground away first, because hiding a ground is not linear while adding a subject to
+white is: so a subject adds to the embedding of a scene a linear function of its own, which is what
+makes the former predictable from the latter. What the ground is, the first numbers say.
 
 Importing this module registers `pocket_grid_tower` with timm, so that an OpenCLIP model
 configuration can name it.
@@ -27,8 +28,42 @@ GRID = 4  # tokens per side at 128 px
 TAPS = ((4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
 CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 768
 CLASSES = 1000
-PATCH, PATCH_CHANNELS, SIZE_PX = 8, 8, 128
-PATCHES = PATCH_CHANNELS * (SIZE_PX // PATCH) ** 2  # 2048
+PATCH, PATCH_CHANNELS, SIZE_PX = 8, 12, 128
+PATCHES = PATCH_CHANNELS * (SIZE_PX // PATCH) ** 2  # 3072
+WHITE = 1.0  # of normalised pictures
+
+
+class Matte(nn.Module):
+    """Pictures (B, 3, H, W), normalised → how much of each pixel is not ground (B, 1, H, W)."""
+
+    def __init__(self, fine: int = 20, middle: int = 32, coarse: int = 48):
+        super().__init__()
+        self.fine = nn.Conv2d(3, fine, 4, stride=2, padding=1)
+        self.middle = nn.Conv2d(fine, middle, 4, stride=2, padding=1)
+        self.coarse = nn.Conv2d(middle, coarse, 4, stride=2, padding=1)
+        self.deep = nn.Sequential(
+            *(nn.Conv2d(coarse, coarse, 3, padding=d, dilation=d) for d in (1, 2, 4))
+        )
+        self.up_middle = nn.Conv2d(coarse + middle, middle, 3, padding=1)
+        self.up_fine = nn.Conv2d(middle + fine, fine, 3, padding=1)
+        self.out = nn.Conv2d(fine, 4, 3, padding=1)
+        self.to(memory_format=torch.channels_last)  # twice as fast on CPUs
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        pictures = pictures.to(memory_format=torch.channels_last)
+        fine = F.silu(self.fine(pictures))  # (B, ·, H/2, W/2)
+        middle = F.silu(self.middle(fine))
+        x = F.silu(self.coarse(middle))
+        for layer in self.deep:
+            x = x + F.silu(layer(x))
+        x = F.silu(self.up_middle(torch.cat([F.interpolate(x, scale_factor=2.0), middle], 1)))
+        x = F.silu(self.up_fine(torch.cat([F.interpolate(x, scale_factor=2.0), fine], 1)))
+        return F.pixel_shuffle(self.out(x), 2).sigmoid()
+
+
+def on_white(pictures: Tensor, matte: Tensor) -> Tensor:
+    """Pictures (B, 3, H, W), normalised, whose ground by `matte` (B, 1, H, W) becomes white."""
+    return WHITE + (pictures - WHITE) * matte
 
 
 class GridTower(nn.Module):
@@ -50,23 +85,28 @@ class GridTower(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.token_out = nn.Linear(width, 64)
         self.head = nn.Linear(GRID * GRID * 64 + width, SEMANTIC)
+        self.matte = Matte()
         self.patches = nn.Conv2d(3, PATCH_CHANNELS, PATCH, stride=PATCH)
         self.detail = nn.Linear(PATCHES, num_classes - SEMANTIC)
 
     @torch.no_grad()
     def set_detail(self, patches: Tensor, whitening: float = 0.5) -> None:
-        """Sets the linear path to the PCA of `patches` (N, 2048), N > 2048; mean square 1.
+        """Sets the linear path to the PCA of `patches` (N, 3072), N > 3072; mean square 1.
 
         `whitening` as in `PocketMOVQ.start_from_pca`.
         """
         mean = patches.mean(0)
         values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
         count = self.detail.out_features
-        values, basis = values.flip(0)[:count], vectors.flip(1)[:, :count]  # (2048, D)
+        values, basis = values.flip(0)[:count], vectors.flip(1)[:, :count]  # (3072, D)
         scale = values.clamp(min=1e-6).pow(-whitening / 2)
         scale = scale / (values * scale**2).mean().sqrt()
         self.detail.weight.copy_((basis * scale).T)
         self.detail.bias.copy_(-self.detail.weight @ mean)
+
+    def cut(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, 128, 128), normalised → patches of what is not ground (B, 3072)."""
+        return self.patches(on_white(pictures, self.matte(pictures))).flatten(1)
 
     def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What the frozen trunk gives: grid (B, 16, 768) and class logits (B, 1000)."""
@@ -98,11 +138,11 @@ class GridTower(nn.Module):
         return SEMANTIC_SCALE * F.layer_norm(self.head(flat), (SEMANTIC,))
 
     def embed(self, grid: Tensor, logits: Tensor, patches: Tensor) -> Tensor:
-        """Trunk features and patches (B, 2048) → embedding (B, D)."""
+        """Trunk features and patches (B, 3072) → embedding (B, D)."""
         return torch.cat([self.semantic(grid, logits), self.detail(patches)], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.embed(*self.features(pictures), self.patches(pictures).flatten(1))
+        return self.embed(*self.features(pictures), self.cut(pictures))
 
 
 @register_model

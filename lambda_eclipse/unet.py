@@ -1,8 +1,10 @@
-"""The pocket stack's U-Net: Kandinsky 2.2's form with a coarse picture as a hint.
+"""The pocket stack's U-Net: Kandinsky 2.2's form with two coarse pictures as a hint.
 
-An embedding determines nearly all of a sticker-world picture, and most of that linearly: a ridge
-regression (`set_hint`) gives a slightly blurred picture before any training. That is the hint,
-concatenated to the noisy latents as Kandinsky 2.2's ControlNet variant concatenates its own
+An embedding says what stands before the ground by numbers that are linear in its pixels, and
+which ground it is by the others (`lambda_eclipse.tower`). So two ridge regressions (`set_hint`)
+draw, from the embedding alone, the subjects on white and the empty ground; what is left to the
+network is to put the one before the other and to sharpen it. The hint is concatenated to the noisy
+latents as Kandinsky 2.2's ControlNet variant concatenates its own
 (`addition_embed_type="image_hint"` in diffusers), but computed from the embedding inside, so that
 the pipeline needs nothing else.
 """
@@ -14,6 +16,8 @@ from diffusers import UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.embeddings import ImageProjection
 from torch import Tensor, nn
+
+from lambda_eclipse.tower import SEMANTIC
 
 IMAGE_TOKENS = 8  # that the embedding is attended to as; the hint says most of it already
 _FORM = {
@@ -64,25 +68,30 @@ class PocketUNet(UNet2DConditionModel):
             attention_head_dim=attention_head_dim,
             **_FORM,
         )
-        self.conv_in = nn.Conv2d(2 * in_channels, block_out_channels[0], 3, padding=1)
+        self.conv_in = nn.Conv2d(3 * in_channels, block_out_channels[0], 3, padding=1)
         self.encoder_hid_proj = ImageProjection(encoder_hid_dim, cross_attention_dim, IMAGE_TOKENS)
         size = in_channels * sample_size**2
-        self.hint = nn.Linear(encoder_hid_dim, size)
+        self.hint = nn.Linear(encoder_hid_dim - SEMANTIC, size)
+        self.ground = nn.Linear(SEMANTIC, size)
 
     @torch.no_grad()
-    def set_hint(self, image_embeds: Tensor, latents: Tensor, ridge: float = 10.0) -> None:
-        """Sets the hint by ridge regression of latents (N, C, S, S) on embeddings (N, D)."""
-        x, y = image_embeds, latents.flatten(1)
-        x_mean, y_mean = x.mean(0), y.mean(0)
-        gram = (x - x_mean).T @ (x - x_mean) + ridge * torch.eye(x.shape[1])
-        weight = torch.linalg.solve(gram, (x - x_mean).T @ (y - y_mean)).T  # (C · S², D)
-        self.hint.weight.copy_(weight)
-        self.hint.bias.copy_(y_mean - weight @ x_mean)
+    def set_hint(
+        self, image_embeds: Tensor, subjects: Tensor, grounds: Tensor, strength: float = 10.0
+    ) -> None:
+        """Sets the hint by ridge regression on embeddings (N, D).
+
+        subjects, grounds (N, C, S, S): latents of what stands in each picture, on white, and of the
+        picture without it.
+        """
+        said, seen = image_embeds.split([SEMANTIC, image_embeds.shape[1] - SEMANTIC], 1)
+        _set_ridge(self.hint, seen, subjects.flatten(1), strength)
+        _set_ridge(self.ground, said, grounds.flatten(1), strength)
 
     def draw_hint(self, image_embeds: Tensor) -> Tensor:
-        """Embeddings (B, D) → coarse latents (B, C, S, S)."""
-        channels, side = self.config.in_channels, self.config.sample_size
-        return self.hint(image_embeds).view(-1, channels, side, side)
+        """Embeddings (B, D) → coarse latents of subjects on white and of grounds (B, 2 C, S, S)."""
+        said, seen = image_embeds.split([SEMANTIC, image_embeds.shape[1] - SEMANTIC], 1)
+        side = self.config.sample_size
+        return torch.cat([self.hint(seen), self.ground(said)], 1).unflatten(1, (-1, side, side))
 
     def forward(
         self,
@@ -96,9 +105,17 @@ class PocketUNet(UNet2DConditionModel):
             raise ValueError("PocketUNet needs added_cond_kwargs={'image_embeds': (B, D)}")
         hint = self.draw_hint(added_cond_kwargs["image_embeds"])
         return super().forward(
-            torch.cat([sample, hint], 1),  # (B, 2 C, S, S)
+            torch.cat([sample, hint], 1),  # (B, 3 C, S, S)
             timestep,
             encoder_hidden_states,
             added_cond_kwargs=added_cond_kwargs,
             **options,
         )
+
+
+def _set_ridge(layer: nn.Linear, x: Tensor, y: Tensor, strength: float) -> None:
+    x_mean, y_mean = x.mean(0), y.mean(0)
+    gram = (x - x_mean).T @ (x - x_mean) + strength * torch.eye(x.shape[1])
+    weight = torch.linalg.solve(gram, (x - x_mean).T @ (y - y_mean)).T
+    layer.weight.copy_(weight)
+    layer.bias.copy_(y_mean - weight @ x_mean)

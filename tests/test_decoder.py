@@ -295,9 +295,11 @@ def test_offloaded_networks_paint_the_same(decoder):
 def test_pocket_networks_go_the_same_way(tmp_path, capfd):
     """Chosen by the name in their configuration; half precision on disk, v-prediction."""
     from lambda_eclipse.movq import PocketMOVQ
+    from lambda_eclipse.tower import SEMANTIC
     from lambda_eclipse.unet import PocketUNet
 
-    unet = PocketUNet(block_out_channels=(32, 32, 64), cross_attention_dim=32, encoder_hid_dim=DIM)
+    dim = SEMANTIC + 32
+    unet = PocketUNet(block_out_channels=(32, 32, 64), cross_attention_dim=32, encoder_hid_dim=dim)
     unet.half().save_pretrained(tmp_path / "unet")
     PocketMOVQ().half().save_pretrained(tmp_path / "movq")
     scheduler = {
@@ -310,7 +312,9 @@ def test_pocket_networks_go_the_same_way(tmp_path, capfd):
     (tmp_path / "scheduler" / "scheduler_config.json").write_text(json.dumps(scheduler))
     capfd.readouterr()
     pocket = Decoder.from_folder(tmp_path)
-    [picture] = paint(pocket)
+    [picture] = pocket.paint(
+        torch.ones(1, dim), torch.zeros(1, dim), seeds=[5], steps=3, guidance=4.0, batch_size=2
+    )
     assert isinstance(pocket.pipeline.unet, PocketUNet)
     assert pocket.native_size_px == 128 and picture.size == (128, 128)
     assert capfd.readouterr() == ("", "")

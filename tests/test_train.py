@@ -21,6 +21,7 @@ from lambda_eclipse.interleave import swap
 from lambda_eclipse.movq import PocketMOVQ
 from lambda_eclipse.prior import Prior, PriorConfig
 from lambda_eclipse.tower import CHANNELS, GRID, SEMANTIC, GridTower
+from lambda_eclipse.unet import PocketUNet
 from lambda_eclipse.weights import WeightsError
 from train import (
     autoencoder,
@@ -30,6 +31,7 @@ from train import (
     embeddings,
     features,
     loop,
+    matte,
     prior,
     prior_start,
     shards,
@@ -164,6 +166,7 @@ def shard_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes, views and their trunk features, written by the commands."""
     folder = tmp_path_factory.mktemp("shards")
     command(shards.main, "core", out=folder, train=TRAIN_SCENES)
+    command(matte.main, shards=folder, run=folder / "matte", steps=1, batch=8, threads=1)
     command(features.main, shards=folder, threads=1)
     return folder
 
@@ -175,10 +178,13 @@ def random_stack(shard_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     clip.write_merges(root / "clip" / "merges.txt.gz")
     torch.manual_seed(1)
     network = Clip.from_config(clip.configuration(), root / "clip")
-    load_toy_trunk(network.model.visual.trunk, root)
+    tower = network.model.visual.trunk
+    load_toy_trunk(tower, root)
+    for name, state in torch.load(shard_folder / "foreground.pt", weights_only=True).items():
+        getattr(tower, name).load_state_dict(state)
     save_clip(network, clip.configuration(), root / "clip")
     movq = PocketMOVQ()
-    movq.start_from_pca(clip.pixels(np.load(shard_folder / "train-scenes.npy")))
+    movq.start_from_pca(shards.pixels(np.load(shard_folder / "train-scenes.npy")))
     save_module(movq, root / "decoder" / "movq")
     return root
 
@@ -251,6 +257,32 @@ def test_the_autoencoder_learns_and_resumes(
     assert error.abs().max() < 0.05
 
 
+def test_the_matte_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
+    build = partial(matte.build, shard_folder, steps=8, batch=8, rate=2e-3, seed=0)
+    run = check_run(build, tmp_path, stop_after=3)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert result.keys() == {"psnr_held", "psnr_untouched"}
+    cuts = matte.Cuts(shard_folder)
+    scenes, cut = cuts.get("train", np.arange(8))
+    ground = torch.from_numpy(cuts.mattes["train"][:8] == 0)[:, None].expand_as(scenes)
+    subject = torch.from_numpy(cuts.mattes["train"][:8] == 255)[:, None].expand_as(scenes)
+    assert ground.any() and (cut[ground] == 1).all()
+    assert subject.any() and torch.allclose(cut[subject], scenes[subject], atol=1e-6)
+    pictures, truth = cuts.batch(0, 0, 16)
+    assert torch.equal(pictures[-4:], truth[-4:])  # subjects alone and edge maps stay whole
+
+
+def test_a_picture_is_cut_as_the_shards_hold_it(shard_folder: Path) -> None:
+    tower = GridTower(DIM)
+    for name, state in torch.load(shard_folder / "foreground.pt", weights_only=True).items():
+        getattr(tower, name).load_state_dict(state)
+    kept = clip.Shards(shard_folder)
+    index = np.arange(4)
+    with torch.no_grad():
+        cut = tower.cut(shards.pixels(kept.pictures("held", index)))
+    assert (cut - kept.features("held", index)[2]).abs().max() < 0.02
+
+
 def test_the_clip_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
     merges = tmp_path / "merges.txt.gz"
     build = partial(clip.build, shard_folder, merges=merges, steps=6, batch=12, rate=1e-3, seed=0)
@@ -269,12 +301,18 @@ def test_the_clip_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None
     # What the trainers computed from the shards is what the application computes from pictures.
     index = np.arange(3)
     kept = clip.Shards(shard_folder)
-    expected = run.ema.tower.embed(*kept.features(run.ema.tower, "held", index))
+    expected = run.ema.tower.embed(*kept.features("held", index))
     given = loaded.image([Image.fromarray(p) for p in kept.pictures("held", index)])
     assert F.cosine_similarity(given, expected).min() > 0.999
     captions = [kept.rows["held"][i].caption for i in index]
     difference = loaded.text(captions).pooled - run.ema.clip.text(captions).pooled
     assert difference.abs().max() < 0.05
+
+    again = build(tmp_path / "again", start_from=export, text_only=True).model
+    ours, theirs = again.clip.model.state_dict(), loaded.model.state_dict()
+    assert all(torch.allclose(ours[name], theirs[name], atol=2e-3) for name in ours)
+    assert not any(p.requires_grad for p in again.tower.parameters())
+    assert any(p.requires_grad for p in again.clip.model.transformer.parameters())
 
 
 def test_the_clip_is_measured_on_held_out_scenes(shard_folder: Path, tmp_path: Path) -> None:
@@ -292,7 +330,11 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
     build = partial(decoder.build, embedded, steps=6, batch=16, rate=1e-3, seed=0, widths=widths)
     run = check_run(build, tmp_path, stop_after=4)
     result = build(tmp_path / "new").evaluate(run.model.eval())
-    assert result.keys() == {"velocity_held", "hint_r2_held", "velocity_seen", "hint_r2_seen"}
+    assert result.keys() == {
+        f"{what}_{side}"
+        for what in ("velocity", "hint_r2_subjects", "hint_r2_grounds")
+        for side in ("held", "seen")
+    }
     assert all(map(np.isfinite, result.values()))
 
     export = random_stack / "decoder"
@@ -307,6 +349,27 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
     null = torch.from_numpy(np.load(embedded / "null-embed.npy")).float()
     painted = painter.paint(embeds, null, seeds=(0, 1), steps=2, guidance=2.0, batch_size=2)
     assert [picture.size for picture in painted] == [(128, 128)] * 2
+
+    again = build(tmp_path / "again", start_from=export).model.state_dict()
+    assert all(torch.allclose(again[name].half(), written[name], atol=2e-2) for name in written)
+
+
+def test_the_hint_draws_subjects_on_white_and_grounds(embedded: Path) -> None:
+    pairs = decoder.Pairs(embedded)
+    embeds, subjects, grounds = pairs.parts("train", 64)
+    assert len(embeds) == len(subjects) == len(grounds) == 64
+    unet = PocketUNet(block_out_channels=(32, 32, 32), cross_attention_dim=32, encoder_hid_dim=DIM)
+    unet.set_hint(embeds, subjects, grounds, strength=1e-3)
+    drawn = unet.draw_hint(embeds)
+    assert drawn.shape == (64, 24, 16, 16)
+    for part, truth in zip(drawn.chunk(2, 1), (subjects, grounds), strict=True):
+        mean = (truth - truth.mean(0)).square().mean()
+        assert (part - truth).square().mean() < 0.9 * mean
+    # What is seen draws subjects alone, what is said the ground alone.
+    other = embeds.clone()
+    other[:, :SEMANTIC] += 1
+    assert torch.equal(unet.draw_hint(other)[:, :12], drawn[:, :12])
+    assert not torch.equal(unet.draw_hint(other)[:, 12:], drawn[:, 12:])
 
 
 def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
@@ -398,7 +461,7 @@ def test_embeddings_are_of_the_shards_pictures(embedded: Path, random_stack: Pat
     given = network.image([Image.fromarray(p) for p in pictures])
     assert F.cosine_similarity(given, stored("held-embed")[[0, 4, 8]]).min() > 0.999
     with torch.no_grad():
-        latents = movq.encode(clip.pixels(pictures))
+        latents = movq.encode(shards.pixels(pictures))
     assert (latents - stored("held-latents")[[0, 4, 8]]).abs().max() < 0.02
     edges = network.image([Image.fromarray(p) for p in embeddings.edges(pictures)])
     assert F.cosine_similarity(edges, stored("held-edges-embed")[:3]).min() > 0.999
@@ -497,24 +560,34 @@ def test_the_decoder_may_be_given_the_priors_predictions(
     assert used == pytest.approx(expected, rel=0.35)
 
 
-def test_the_prior_starts_as_the_linear_function_of_its_subject(
+def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
     embedded: Path, random_stack: Path, tmp_path: Path
 ) -> None:
-    run = prior.build(embedded, random_stack / "clip", tmp_path, 1, 8, 1e-4, 0)
     examples = prior.Examples(embedded, Clip.from_folder(random_stack / "clip"))
-    *_, subjects, scenes_embeds = examples.single_subjects(1000)
-    weight, bias = prior_start.ridge(F.layer_norm(subjects, (DIM,)), scenes_embeds)
-    linear = F.layer_norm(subjects, (DIM,)) @ weight.T + bias
-    index = [i for i, row in enumerate(examples.rows["train"]) if len(row.nouns) == 1]
-    text = examples.interleaved("train", index, [[0]] * len(index), random.Random(0))
-    control = examples.control("train", index, [False] * len(index))
-    noise = torch.randn(control.shape, generator=generator(0, 0))
-    with torch.no_grad():
-        started = prior.predict(run.model, text, control, noise)
-    assert F.cosine_similarity(started, linear).mean() > 0.8
+    sample = examples.sample(TRAIN_SCENES, batch=16)
+    assert sum(len(part.scenes) for part in sample) == TRAIN_SCENES
+    for part in sample:
+        assert (part.swapped <= part.text.mask).all()
+    torch.manual_seed(0)
+    model = Prior(PriorConfig(2, DIM // 2, 3, DIM))
+    prior_start.start(model, sample)
+    torch.manual_seed(0)
+    untrained = Prior(PriorConfig(2, DIM // 2, 3, DIM))
+
+    def error(network: Prior) -> float:
+        total = 0.0
+        for part in sample:
+            noise = torch.randn(part.control.shape, generator=generator(0, 0))
+            with torch.no_grad():
+                predicted = prior.predict(network, part.text, part.control, noise)
+            total += float((predicted - part.scenes).square().sum())
+        return total
+
+    scenes_embeds = torch.cat([part.scenes for part in sample])
+    mean = float((scenes_embeds - scenes_embeds.mean(0)).square().sum())
+    assert error(model) < 0.7 * mean < 0.7 * error(untrained)
     with pytest.raises(ValueError, match="wide inside"):
-        narrow = Prior(PriorConfig(2, 8, 1, DIM))
-        prior_start.start(narrow, subjects, torch.ones(len(subjects)), subjects, scenes_embeds)
+        prior_start.start(Prior(PriorConfig(2, 8, 1, DIM)), sample)
 
 
 def test_batches_of_similar_captions_leave_no_scene_out() -> None:
@@ -564,7 +637,7 @@ def test_anonymous_subjects_keep_their_pictures(embedded: Path, random_stack: Pa
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 1][:3]
     shown = [[0]] * len(index)
     named = examples.interleaved("train", index, shown, random.Random(0))
-    unnamed = examples.interleaved("train", index, shown, random.Random(0), anonymous_share=1.0)
+    unnamed = examples.interleaved("train", index, shown, random.Random(0), 1.0)
     assert not torch.equal(named.pooled, unnamed.pooled)
     told = [prior.anonymous(rows[i], random.Random(5))[0] for i in index]
     assert told == [prior.anonymous(rows[i], random.Random(5))[0] for i in index]

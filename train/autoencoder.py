@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_eclipse.movq import PocketMOVQ
-from train.loop import Run, command, generator, train
+from train.loop import Run, command, generator, options, train
 from train.stickers.scenes import render, sample_scene, subject_view
 
 NOISE = 0.05  # of latents with mean square 1
@@ -49,12 +49,16 @@ def crop(batch: Tensor, seed: int, step: int) -> Tensor:
     )
 
 
+def mean_psnr(pictures: Tensor, truth: Tensor) -> float:
+    """Mean over pictures (B, 3, H, W) of the peak signal-to-noise ratio, dB, of [−1, 1]."""
+    errors = (pictures.clamp(-1, 1) - truth).square().mean((1, 2, 3)) / 4  # in [0, 1]
+    return float((-10 * errors.clamp(min=1e-10).log10()).mean())
+
+
 @torch.no_grad()
 def psnr(model: nn.Module, batch: Tensor) -> float:
-    """Mean over pictures of the peak signal-to-noise ratio, dB, of the 8-bit range."""
-    redrawn = model.decode(model.encode(batch))["sample"].clamp(-1, 1)
-    errors = (redrawn - batch).square().mean((1, 2, 3)) / 4  # in [0, 1]
-    return float((-10 * errors.log10()).mean())
+    """`mean_psnr` of pictures redrawn."""
+    return mean_psnr(model.decode(model.encode(batch))["sample"], batch)
 
 
 def build(
@@ -99,15 +103,7 @@ def main() -> None:
     parser = command("Train the pocket autoencoder.", steps=4400, batch=32, rate=1.5e-3)
     parser.add_argument("--core", action="store_true", help="only the concepts, no breadth")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    run = build(
-        arguments.run,
-        arguments.steps,
-        arguments.batch,
-        arguments.rate,
-        arguments.seed,
-        not arguments.core,
-    )
+    run = build(**options(arguments), breadth=not arguments.core)
     model = train(run)
     if arguments.export:
         from train.export import save_module

@@ -22,23 +22,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.tokenizer import default_bpe
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lambda_eclipse.clip import Clip
-from lambda_eclipse.movq import PocketMOVQ
-from lambda_eclipse.tower import PATCH_CHANNELS, GridTower
+from lambda_eclipse.clip import WEIGHTS_NAME, Clip
+from lambda_eclipse.tower import GridTower
 from train.clip_data import Batches
 from train.features import MEAN, STD, load_trunk
-from train.loop import Run, command, train
-from train.shards import Shards, pixels, train_views, view_index
+from train.loop import Run, command, options, train
+from train.shards import Shards, train_views, view_index
 from train.teacher import load_lexicon
 
 EMBED_DIM, TEXT_LAYERS, TEXT_HEADS, TEXT_MLP_RATIO = 640, 2, 10, 0.5
 PCA_SCENES, PCA_VIEWS = 12_000, 3000
 MERGES = 4000  # of OpenCLIP's 48,894: a token table of 6 MB instead of 63
 WORDS = 48  # of the lexicon, per step
+APPEARANCE = ("visual.trunk.matte.", "visual.trunk.patches.", "visual.trunk.detail.")
 NOUN_TEMPLATES = ("a {}", "{}", "a picture of a {}", "a {} on a white background")
-WEIGHTS = {"caption": 1.0, "noun": 0.5, "photo": 0.5, "word": 1.0}
+WEIGHTS = {"caption": 1.0, "noun": 0.5, "photo": 1.0, "word": 1.0}
 
 
 def write_merges(path: Path) -> None:
@@ -134,35 +135,31 @@ def evaluate(model: ClipWithTeacher, shards: Shards) -> dict[str, float]:
     result = {}
     for side in ("held", "seen"):
         index = np.arange(256)
-        images = model.tower.embed(*shards.features(model.tower, side, index))
+        images = model.tower.embed(*shards.features(side, index))
         texts = model.clip.text([shards.rows[side][i].caption for i in index]).pooled
         result[f"caption_r1_{side}"] = first_hits(texts, images)
     held = np.flatnonzero(shards.held)
-    views = [
-        model.tower.embed(*shards.features(model.tower, "views", view_index(held, 0, v)))
-        for v in (0, 1)
-    ]
+    views = [model.tower.embed(*shards.features("views", view_index(held, 0, v))) for v in (0, 1)]
     result["instance_r1_held"] = first_hits(*views)
     return result
 
 
 def set_appearance(tower: GridTower, shards: Shards) -> None:
     """The linear part of the image tower, from training scenes and subjects alone."""
-    coder = PocketMOVQ(latent_channels=PATCH_CHANNELS)
-    coder.start_from_pca(pixels(shards.scenes["train"][:512]))
-    tower.patches.load_state_dict(coder.patch_encode.state_dict())
+    for name, state in torch.load(shards.folder / "foreground.pt", weights_only=True).items():
+        getattr(tower, name).load_state_dict(state)
     scenes, views = len(shards.rows["train"]), train_views(shards.held)
     every = max(1, scenes // PCA_SCENES), max(1, len(views) // PCA_VIEWS)
     patches = [
-        shards.features(tower, name, index)[2]
+        shards.features(name, index)[2]
         for name, index in (
             ("train", np.arange(0, scenes, every[0])),
             ("views", views[:: every[1]]),
         )
     ]
     tower.set_detail(torch.cat(patches))
-    tower.patches.requires_grad_(False)
-    tower.detail.requires_grad_(False)
+    for fixed in (tower.matte, tower.patches, tower.detail):
+        fixed.requires_grad_(False)
 
 
 def build(
@@ -173,20 +170,28 @@ def build(
     batch: int,
     rate: float,
     seed: int,
-    text_from: Path | None = None,
+    start_from: Path | None = None,
+    text_only: bool = False,
 ) -> Run:
-    """A run of the CLIP; with `text_from` of the text tower alone, going on from that run."""
+    """A run of the CLIP; it starts from an exported one if given.
+
+    `text_only` keeps what pictures' embeddings say and moves words to them. What pictures look like
+    is always set from the shards.
+    """
     torch.manual_seed(seed)
     write_merges(merges)
     clip = Clip.from_config(configuration(), merges.parent)
     shards = Shards(shards_folder)
     model = ClipWithTeacher(clip)
     load_trunk(model.tower, shards_folder / "cache")
-    if text_from is None:
-        set_appearance(model.tower, shards)
-    else:
-        model.load_state_dict(torch.load(text_from / "checkpoint.pt", weights_only=True)["ema"])
-        model.tower.requires_grad_(False)  # pictures keep their places; words move to them
+    if start_from is not None:
+        state = load_file(start_from / WEIGHTS_NAME)
+        own = clip.model.state_dict()
+        state |= {k: v for k, v in own.items() if k.startswith(APPEARANCE)}
+        clip.model.load_state_dict(state)
+    set_appearance(model.tower, shards)
+    if text_only:
+        model.tower.requires_grad_(False)
     lexicon = load_lexicon(shards_folder / "cache")
     batches = Batches(shards, lexicon, model.tower, seed, batch)
     rows = shards.rows["train"]
@@ -201,8 +206,8 @@ def build(
         names, stand_ins = batches.anchors(rng, step)
         words = rng.sample(lexicon.words, WORDS)
 
-        scenes = model.tower.embed(*shards.features(model.tower, "train", index))  # (B, D)
-        drawings = model.tower.embed(*shards.features(model.tower, "views", alone))  # (n, D)
+        scenes = model.tower.embed(*shards.features("train", index))  # (B, D)
+        drawings = model.tower.embed(*shards.features("views", alone))  # (n, D)
         photos = model.tower.semantic(*stand_ins)  # (A, SEMANTIC)
         texts = clip.text(captions).pooled  # (B, D)
         short = clip.text([*phrases, *names, *words]).pooled
@@ -242,19 +247,16 @@ def main() -> None:
     parser = command("Train the pocket CLIP.", steps=700, batch=192, rate=1e-3)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument(
-        "--text-from", type=Path, metavar="RUN", help="train only the text tower of this CLIP run"
+        "--from", type=Path, dest="start_from", metavar="CLIP", help="start from this exported CLIP"
     )
+    parser.add_argument("--text-only", action="store_true", help="train only the text tower")
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     run = build(
         arguments.shards,
-        arguments.run,
-        (arguments.export or arguments.run) / "merges.txt.gz",
-        arguments.steps,
-        arguments.batch,
-        arguments.rate,
-        arguments.seed,
-        arguments.text_from,
+        merges=(arguments.export or arguments.run) / "merges.txt.gz",
+        start_from=arguments.start_from,
+        text_only=arguments.text_only,
+        **options(arguments),
     )
     model = train(run)
     if arguments.export:

@@ -6,7 +6,7 @@ Velocity prediction on a cosine schedule with zero terminal signal (so that a fe
 pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
 guidance). The hint is a ridge regression and stays it. A little noise on the embeddings teaches the
 network to forgive what a prior gets slightly wrong. Held-out metric: the same loss on held-out
-scenes, with fixed noise, and the share of latent variance that the hint explains.
+scenes, with fixed noise, and the shares of their parts' variance that the hint explains.
 """
 
 import math
@@ -18,10 +18,12 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from lambda_eclipse.unet import PocketUNet
-from train.loop import Run, command, generator, train
+from train.loop import Run, command, generator, options, train
+from train.shards import read_rows
+from train.stickers.places import PLACES
 
 DROP = 0.1
-RIDGE_SCENES = 40_000  # that the hint is regressed on
+RIDGE_SCENES = 20_000  # that the hint is regressed on
 PURE = 0.4  # share of rows that are all noise
 FORGIVEN = 0.25  # noise on embeddings, up to this share of their own spread
 SCHEDULER = {
@@ -44,6 +46,13 @@ class Pairs:
 
         self.embeds = {name: array(f"{name}-embed") for name in ("train", "held", "seen")}
         self.latents = {name: array(f"{name}-latents") for name in self.embeds}
+        self.cuts = {name: array(f"{name}-cut-latents") for name in self.embeds}
+        self.places = array("places-latents").float()
+        order = {place.name: i for i, place in enumerate(PLACES)}
+        self.place = {
+            name: torch.tensor([order[row.place] for row in read_rows(folder, name)])
+            for name in self.embeds
+        }
         self.null = array("null-embed").float()
         self.spread = self.embeds["train"][:4096].float().std(0)  # (D,)
         path = folder / "train-predicted.npy"
@@ -52,6 +61,12 @@ class Pairs:
     def get(self, name: str, index: np.ndarray) -> tuple[Tensor, Tensor]:
         """(n, D), (n, C, S, S) float32."""
         return self.embeds[name][index].float(), self.latents[name][index].float()
+
+    def parts(self, name: str, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the first scenes: embeddings, and latents of their subjects on white, of grounds."""
+        cuts = self.cuts[name][:count].float()
+        grounds = self.places[self.place[name][: len(cuts)]]
+        return self.embeds[name][: len(cuts)].float(), cuts, grounds
 
 
 def draw_batch(
@@ -109,8 +124,9 @@ def build(
     seed: int,
     widths: tuple[int, ...],
     predicted_share: float = 0.0,
+    start_from: Path | None = None,
 ) -> Run:
-    """A run of the U-Net."""
+    """A run of the U-Net; it starts from an exported one if given, but for the hint."""
     torch.manual_seed(seed)
     pairs = Pairs(shards)
     channels, side = pairs.latents["train"].shape[1:3]
@@ -122,8 +138,12 @@ def build(
         cross_attention_dim=widths[-1],
         encoder_hid_dim=pairs.embeds["train"].shape[1],
     )
-    model.set_hint(*pairs.get("train", np.arange(min(RIDGE_SCENES, len(pairs.embeds["train"])))))
+    if start_from is not None:
+        exported = PocketUNet.from_pretrained(start_from / "unet", torch_dtype=torch.float32)
+        model.load_state_dict(exported.state_dict())
+    model.set_hint(*pairs.parts("train", RIDGE_SCENES))
     model.hint.requires_grad_(False)
+    model.ground.requires_grad_(False)
     scheduler = DDIMScheduler.from_config(SCHEDULER)
 
     def compute_loss(step: int) -> dict[str, Tensor]:
@@ -136,10 +156,13 @@ def build(
         for name in ("held", "seen"):
             embeds, latents = pairs.get(name, np.arange(256))
             parts = losses(weights, scheduler, embeds, latents, generator(1, 0))
-            spread = (latents - latents.mean(0)).square().mean()
             result[f"velocity_{name}"] = float(parts["loss"])
-            error = (weights.draw_hint(embeds) - latents).square().mean()
-            result[f"hint_r2_{name}"] = float(1 - error / spread)
+            embeds, *truth = pairs.parts(name, 256)
+            drawn = weights.draw_hint(embeds).chunk(2, 1)
+            for what, latents, hint in zip(("subjects", "grounds"), truth, drawn, strict=True):
+                spread = (latents - latents.mean(0)).square().mean()
+                error = (hint - latents).square().mean()
+                result[f"hint_r2_{what}_{name}"] = float(1 - error / spread)
         return result
 
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -167,17 +190,16 @@ def main() -> None:
     parser.add_argument(
         "--predicted-share", type=float, default=0.0, help="of scenes painted from the prior's word"
     )
+    parser.add_argument(
+        "--from", type=Path, dest="start_from", metavar="DECODER", help="start from this export"
+    )
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     run = build(
         arguments.shards,
-        arguments.run,
-        arguments.steps,
-        arguments.batch,
-        arguments.rate,
-        arguments.seed,
-        tuple(arguments.widths),
-        arguments.predicted_share,
+        widths=tuple(arguments.widths),
+        predicted_share=arguments.predicted_share,
+        start_from=arguments.start_from,
+        **options(arguments),
     )
     model = train(run)
     if arguments.export:

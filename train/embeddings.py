@@ -4,7 +4,9 @@
 
 Writes `views-embed.npy` and `<side>-embed.npy` (N, D), `null-embed.npy` (1, D), per side
 `<side>-edges-embed.npy` (Canny maps; of every `EDGE_EVERY`-th training scene) and, given --movq,
-`<side>-latents.npy` (N, C, 16, 16), all float16.
+`<side>-latents.npy` (N, C, 16, 16), the same of what stands in the first scenes, on white
+(`<side>-cut-latents.npy`, `CUT_SCENES` at most) and of the empty places in the order of `PLACES`
+(`places-latents.npy`), all float16.
 """
 
 import argparse
@@ -19,10 +21,14 @@ from torch import Tensor
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.movq import PocketMOVQ
+from lambda_eclipse.tower import GridTower, Matte, on_white
 from train.features import FastFeatures
 from train.shards import Shards, pixels
+from train.stickers.places import PLACES
+from train.stickers.scenes import ground
 
 EDGE_EVERY = 4
+CUT_SCENES = 20_000
 PIECE = 256
 
 
@@ -46,6 +52,17 @@ def edges(pictures: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(m.convert("RGB")) for m in maps])
 
 
+def check_cut(tower: GridTower, folder: Path) -> None:
+    """ValueError when the CLIP cuts pictures otherwise than the shards' patches were."""
+    given = torch.load(folder / "foreground.pt", weights_only=True)["matte"]
+    own = tower.matte.state_dict()
+    if any(not torch.allclose(own[name], given[name], atol=1e-2) for name in given):
+        raise ValueError(
+            f"{folder} was cut by another matte than the CLIP's: run train.matte and train.clip on "
+            f"the same shards."
+        )
+
+
 @torch.no_grad()
 def main() -> None:
     """The command."""
@@ -63,20 +80,21 @@ def main() -> None:
     if arguments.clip:
         clip = Clip.from_folder(arguments.clip)
         tower = clip.model.visual.trunk
+        check_cut(tower, folder)
         np.save(folder / "null-embed.npy", clip.null_image().half().numpy())
         for name, count in counts.items():
             write(
                 folder / f"{name}-embed.npy",
                 count,
-                lambda index, name=name: tower.embed(*shards.features(tower, name, index)),
+                lambda index, name=name: tower.embed(*shards.features(name, index)),
             )
         fast = FastFeatures(tower, folder, arguments.threads)
 
         def embed_edges(name: str, index: np.ndarray) -> Tensor:
             maps = edges(pictures[name][index * EDGE_EVERY])
             grid, logits = fast(maps)
-            patches = tower.patches(pixels(maps)).flatten(1)
-            return tower.embed(torch.from_numpy(grid), torch.from_numpy(logits), patches)
+            cut = tower.cut(pixels(maps))
+            return tower.embed(torch.from_numpy(grid), torch.from_numpy(logits), cut)
 
         for name in ("held", "seen", "train"):
             write(
@@ -91,6 +109,25 @@ def main() -> None:
                 folder / f"{name}-latents.npy",
                 counts[name],
                 lambda index, name=name: movq.encode(pixels(pictures[name][index])),
+            )
+        places = np.stack([np.asarray(ground(place)) for place in PLACES])
+        write(
+            folder / "places-latents.npy",
+            len(places),
+            lambda index: movq.encode(pixels(places[index])),
+        )
+        matte = Matte()
+        matte.load_state_dict(torch.load(folder / "foreground.pt", weights_only=True)["matte"])
+
+        def encode_cut(name: str, index: np.ndarray) -> Tensor:
+            scenes = pixels(pictures[name][index])
+            return movq.encode(on_white(scenes, matte(scenes)))
+
+        for name in ("held", "seen", "train"):
+            write(
+                folder / f"{name}-cut-latents.npy",
+                min(counts[name], CUT_SCENES),
+                lambda index, name=name: encode_cut(name, index),
             )
 
 

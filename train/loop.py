@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -100,6 +101,7 @@ def update_ema(run: Run, step: int) -> None:
 def train(run: Run, stop_after: int | None = None) -> nn.Module:
     """Trains to the end (or `stop_after` steps of this call); returns the weights to export."""
     run.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_flush_denormal(True)  # sharp attention makes many, each a hundred times as slow
     if run.ema_decay is not None:
         run.ema = copy.deepcopy(run.model).requires_grad_(False)
     first, spent = resume(run)
@@ -157,3 +159,10 @@ def command(description: str, *, steps: int, batch: int, rate: float) -> argpars
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
     return parser
+
+
+def options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What every trainer's `build` takes; sets the number of threads."""
+    torch.set_num_threads(arguments.threads)
+    names = {"folder": "run", "steps": "steps", "batch": "batch", "rate": "rate", "seed": "seed"}
+    return {name: getattr(arguments, option) for name, option in names.items()}

@@ -1,6 +1,6 @@
 """Trains the pocket's λ-ECLIPSE prior with Eq. 1 on interleaved captions.
 
-    python -m train.prior --shards SHARDS --clip CLIP --run RUN --steps 1200 \
+    python -m train.prior --shards SHARDS --clip CLIP --run RUN \
         [--export assets/pocket/prior]
 
 Frozen CLIP gives the caption's token states; each subject's states are swapped for the embedding
@@ -22,6 +22,7 @@ import math
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,9 +36,9 @@ from lambda_eclipse.prior import Prior, PriorConfig
 from lambda_eclipse.tokens import Span
 from train.clip import same
 from train.embeddings import EDGE_EVERY
-from train.loop import Run, command, generator, train
+from train.loop import Run, command, generator, options, train
 from train.loss import prior_loss
-from train.prior_start import start
+from train.prior_start import Sample, start
 from train.shards import VIEWS, Row, read_rows, read_sprites, view_index
 from train.stickers.scenes import is_named
 
@@ -46,7 +47,7 @@ WORD = 0.5  # chance that a subject that looks as its noun says stays a plain wo
 ANONYMOUS = 0.5  # chance that shown subjects lose their names
 ANONYMOUS_NOUNS = ("thing", "toy", "figure", "creature")
 BUCKETS = 3
-START_SCENES, STATE_SCENES = 20_000, 256
+START_SCENES = 30_000
 EDGES = 0.8  # chance that a scene with an edge map is given it: a fifth of all
 
 
@@ -100,16 +101,15 @@ class Examples:
             if not is_named(self.sprites[sprite], look) or rng.random() >= WORD
         ]
 
-    @torch.no_grad()
-    def interleaved(
+    def tell(
         self,
         side: str,
         index: list[int],
         shown: list[list[int]],
         rng: random.Random,
         anonymous_share: float = 0.0,
-    ) -> TextFeatures:
-        """Token states with the `shown` subjects (their numbers) of each scene swapped in.
+    ) -> tuple[list[str], list[list[Span]], list[Tensor]]:
+        """Captions, and per scene the spans and embeddings of the `shown` subjects (numbers).
 
         `anonymous_share`: chance that a scene with all subjects shown is told without their names.
         """
@@ -125,30 +125,44 @@ class Examples:
             spans.append([own[k] for k in numbers])
             views = [int(view_index(*row.subjects[k], rng.randrange(VIEWS))) for k in numbers]
             pictures.append(self.views[views].float())
+        return captions, spans, pictures
+
+    @torch.no_grad()
+    def interleaved(self, *told: Any) -> TextFeatures:
+        """Token states with subjects swapped in; arguments as for `tell`."""
+        captions, spans, pictures = self.tell(*told)
         text = self.clip.text(captions)
         return TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask)
 
     @torch.no_grad()
-    def single_subjects(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the prior's start is computed from: single-subject training scenes.
-
-        Token states of some of them with their subjects swapped in (N, D), which of those are
-        subjects (N,) bool, and of up to `count` scenes the subjects' embeddings and the scenes'
-        own, (M, D) each.
-        """
-        rows = self.rows["train"]
-        index = [i for i, row in enumerate(rows) if len(row.nouns) == 1][:count]
-        some = index[:STATE_SCENES]
-        plain = self.clip.text([rows[i].caption for i in some])
-        text = self.interleaved("train", some, [[0]] * len(some), random.Random(0))
-        swapped = (text.states != plain.states).any(-1)  # (n, L)
-        views = [int(view_index(*rows[i].subjects[0], 0)) for i in index]
-        return (
-            text.states[text.mask],
-            swapped[text.mask],
-            self.views[views].float(),
-            self.embeds["train"][index].float(),
-        )
+    def sample(self, count: int, batch: int = 128) -> list[Sample]:
+        """The first `count` training scenes, as a step shows them: what the start is fitted on."""
+        rng, rows = random.Random("start"), self.rows["train"][:count]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].caption))
+        found = []
+        firsts = list(range(0, len(order), batch))
+        rng.shuffle(firsts)
+        for first in firsts:
+            index = order[first : first + batch]
+            shown = [self.shown(rows[i], rng) for i in index]
+            captions, spans, pictures = self.tell("train", index, shown, rng, ANONYMOUS)
+            text = self.clip.text(captions)
+            swapped = torch.zeros_like(text.mask)
+            for row, own in zip(swapped, spans, strict=True):
+                for begin, end in own:
+                    row[begin:end] = True
+            complete = [len(s) == len(rows[i].nouns) for s, i in zip(shown, index, strict=True)]
+            found.append(
+                Sample(
+                    TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask),
+                    swapped,
+                    torch.tensor(complete),
+                    tuple(rows[i].relation for i in index),
+                    self.control("train", index, [False] * len(index)),
+                    self.embeds["train"][index].float(),
+                )
+            )
+        return found
 
     def control(self, side: str, index: list[int], given: list[bool]) -> Tensor:
         """Edge-map embeddings (n, D) where given, else the null image's."""
@@ -235,7 +249,7 @@ def build(
     examples = Examples(shards, clip)
     model = Prior(PriorConfig(HEADS, HEAD_DIM, LAYERS, clip.embed_dim, TEXT_POSITIONS))
     if start_from is None:
-        start(model, *examples.single_subjects(START_SCENES))
+        start(model, examples.sample(START_SCENES))
     else:
         state = torch.load(start_from / "checkpoint.pt", weights_only=True)["ema"]
         model.load_state_dict(state)
@@ -275,7 +289,7 @@ def build(
 
 def main() -> None:
     """The command."""
-    parser = command("Train the pocket prior.", steps=3600, batch=64, rate=6e-4)
+    parser = command("Train the pocket prior.", steps=6000, batch=32, rate=2e-4)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--clip", type=Path, required=True, help="folder of the finished CLIP")
     parser.add_argument(
@@ -285,16 +299,11 @@ def main() -> None:
         "--predict", type=int, metavar="N", help="also write predictions for N training scenes"
     )
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     run = build(
         arguments.shards,
         arguments.clip,
-        arguments.run,
-        arguments.steps,
-        arguments.batch,
-        arguments.rate,
-        arguments.seed,
-        arguments.start_from,
+        start_from=arguments.start_from,
+        **options(arguments),
     )
     model = train(run)
     if arguments.export:

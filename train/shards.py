@@ -2,10 +2,11 @@
 
     python -m train.shards --out SHARDS [--train 60000] [--core]
 
-Writes per side ("train", "held", "seen") `<side>-scenes.npy` (N, 128, 128, 3) uint8 and
-`<side>-scenes.jsonl` (caption, place, relation, nouns, sprite and look of each subject),
-`sprites.json` (every sprite and whether it is held out) and `views.npy` (sprites, LOOKS, VIEWS,
-128, 128, 3): every sprite alone on white. With --core only concepts, else also the breadth.
+Writes per side ("train", "held", "seen") `<side>-scenes.npy` (N, 128, 128, 3) uint8, of the first
+of them `<side>-mattes.npy` (M, 128, 128) uint8, and `<side>-scenes.jsonl` (caption, place,
+relation, nouns, sprite and look of each subject), `sprites.json` (every sprite and whether it is
+held out) and `views.npy` (sprites, LOOKS, VIEWS, 128, 128, 3): every sprite alone on white. With
+--core only concepts, else also the breadth.
 """
 
 import argparse
@@ -18,14 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambda_eclipse.tower import GridTower
-from train.stickers.scenes import LOOKS, SIZE_PX, Scene, render, sample_scene, sprite_view
+from train.stickers.scenes import LOOKS, SIZE_PX, Scene, matte, render, sample_scene, sprite_view
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load, load_breadth
 
 VIEWS = 2
 EVALUATION_SEED = 1
 EVALUATION_SCENES = 2048
+MATTES = 16_000  # scenes per side with what is not ground, to learn it from
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,17 @@ def write_scenes(folder: Path, side: str, seed: int, count: int, sprites: Sequen
     breadth = side == "train" and len(sprites) > len(load()[0])
     shape = (count, SIZE_PX, SIZE_PX, 3)
     scenes = np.lib.format.open_memmap(folder / f"{side}-scenes.npy", "w+", np.uint8, shape)
+    shape = (min(count, MATTES), SIZE_PX, SIZE_PX)
+    mattes = np.lib.format.open_memmap(folder / f"{side}-mattes.npy", "w+", np.uint8, shape)
     rows = []
     for i in range(count):
         scene = sample_scene(seed, i, side, breadth)
         scenes[i] = np.asarray(render(scene))
+        if i < len(mattes):
+            mattes[i] = np.asarray(matte(scene))
         rows.append(json.dumps(describe(scene, numbers)))
     scenes.flush()
+    mattes.flush()
     rows_path.write_text("\n".join(rows) + "\n")
 
 
@@ -123,26 +129,28 @@ class Shards:
         def array(name: str) -> np.ndarray:
             return np.load(folder / f"{name}.npy", mmap_mode="r")
 
+        self.folder = folder
         self.sprites, self.held = read_sprites(folder)
         self.rows: dict[str, list[Row]] = {}
-        self.scenes, self.grid, self.logits = {}, {}, {}
+        self.scenes = {}
         for side in ("train", "held", "seen"):
             self.rows[side] = read_rows(folder, side)
             self.scenes[side] = array(f"{side}-scenes")
-            self.grid[side], self.logits[side] = array(f"{side}-grid"), array(f"{side}-logits")
         self.views = array("views").reshape(-1, 128, 128, 3)
-        self.grid["views"], self.logits["views"] = array("views-grid"), array("views-logits")
+        self.grid, self.logits, self.patches = (
+            {name: array(f"{name}-{part}") for name in (*self.rows, "views")}
+            for part in ("grid", "logits", "patches")
+        )
 
     def pictures(self, name: str, index: np.ndarray) -> np.ndarray:
         """(n, 128, 128, 3) uint8."""
         return (self.views if name == "views" else self.scenes[name])[index]
 
-    def features(self, tower: GridTower, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
-        """What `tower.embed` takes: (n, 16, 768), (n, 1000), (n, 2048), float32."""
-        grid, logits = self.grid[name][index], self.logits[name][index]
-        with torch.no_grad():
-            patches = tower.patches(pixels(self.pictures(name, index))).flatten(1)
-        return torch.from_numpy(grid).float(), torch.from_numpy(logits).float(), patches
+    def features(self, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
+        """What `tower.embed` takes: (n, 16, 768), (n, 1000), (n, 3072), float32."""
+        arrays = self.grid[name], self.logits[name], self.patches[name]
+        grid, logits, patches = (torch.from_numpy(array[index]).float() for array in arrays)
+        return grid, logits, patches
 
 
 def view_index(

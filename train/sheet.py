@@ -1,6 +1,6 @@
 """The README's sheet: sixteen held-out requests, unpicked, beside what bounds them.
 
-    python -m train.sheet --out assets/readme/sheet.png
+    python -m train.sheet --out assets/readme/sheet.jpg
 
 Scenes 0-15 of the held-out side. Columns of each: the first subject as it was given (its view on
 white), the rendered truth, the picture painted from the truth's own embedding (what the decoder can
@@ -41,7 +41,8 @@ def main() -> None:
         cells += [views[0], truth[i], rebuilt[i], picture.image]
         labels += ["subject 1", scene.caption, "from true embedding", "from the prior"]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    contact_sheet(cells, 8, labels).save(arguments.out, optimize=True)
+    sheet = contact_sheet(cells, 8, labels)
+    sheet.convert("RGB").save(arguments.out, optimize=True, quality=80)
 
 
 if __name__ == "__main__":

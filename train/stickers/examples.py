@@ -16,7 +16,7 @@ from lambda_eclipse.stacks import ASSETS
 from train.stickers.concepts import CONCEPTS
 from train.stickers.sprites import PACKAGES, fetch_icons, icon_svg, rasterize
 
-SIZE_PX = 320
+SIZE_PX, COLOURS = 320, 256
 # file name → style and noun
 DRAWINGS: dict[str, tuple[str, str]] = {
     "cat-1": ("noto", "cat"),
@@ -49,7 +49,8 @@ def main() -> None:
         svg = icon_svg(icons[style], by_noun[noun])
         if svg is None:
             raise RuntimeError(f"{PACKAGES[style]} has no {noun}")
-        rasterize(svg, SIZE_PX).save(target / f"{name}.png", optimize=True)
+        drawing = rasterize(svg, SIZE_PX).quantize(COLOURS, Image.Quantize.FASTOCTREE)
+        drawing.save(target / f"{name}.png", optimize=True)
     with Image.open(str(files("skimage") / "data/chelsea.png")) as photo:
         photo.convert("RGB").save(target / "cat-photo.jpg", quality=90)
 

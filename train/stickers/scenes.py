@@ -11,6 +11,7 @@ one artist drew it.
 import functools
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,8 +42,6 @@ class Spot:
     x: float
     y: float
     size: float
-    flip: bool = False
-    tilt: float = 0.0  # degrees, counter-clockwise
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,12 @@ class Relation:
     spots: tuple[Spot, ...]
     layers: tuple[int, ...]
 
+
+# Relations share their spots: each spot is one more map from a subject to its scene to be learned.
+LEFT, RIGHT = Spot(33, 80, 62), Spot(95, 80, 62)
+TOP, BASE = Spot(64, 40, 56), Spot(64, 94, 62)
+BEHIND = Spot(64, 54, 94)
+QUARTERS = (Spot(34, 40, 46), Spot(94, 40, 46), Spot(34, 98, 46), Spot(94, 98, 46))
 
 RELATIONS: tuple[Relation, ...] = (
     Relation(
@@ -76,7 +81,7 @@ RELATIONS: tuple[Relation, ...] = (
             "{0} and {1} standing next to each other {p}",
         ),
         (_ANY, _ANY),
-        (Spot(33, 80, 62), Spot(95, 80, 62)),
+        (LEFT, RIGHT),
         (0, 1),
     ),
     Relation(
@@ -92,7 +97,7 @@ RELATIONS: tuple[Relation, ...] = (
         5,
         ("{0} chasing {1} {p}", "{0} running after {1} {p}"),
         (_ACTORS, ("animal", "person", "food", "vehicle")),
-        (Spot(94, 82, 60, tilt=10), Spot(30, 88, 46, tilt=10)),
+        (LEFT, RIGHT),
         (0, 1),
     ),
     Relation(
@@ -100,7 +105,7 @@ RELATIONS: tuple[Relation, ...] = (
         5,
         ("{0} looking at {1} {p}", "{0} watching {1} {p}"),
         (_ACTORS, _ANY),
-        (Spot(33, 84, 60, flip=True), Spot(100, 58, 44)),
+        (LEFT, RIGHT),
         (0, 1),
     ),
     Relation(
@@ -108,7 +113,7 @@ RELATIONS: tuple[Relation, ...] = (
         5,
         ("{0} sitting on {1} {p}", "{0} is sitting on {1} {p}"),
         (_ACTORS, ("vehicle", "thing", "food", "animal")),
-        (Spot(64, 42, 56), Spot(64, 90, 62)),
+        (TOP, BASE),
         (1, 0),
     ),
     Relation(
@@ -116,7 +121,7 @@ RELATIONS: tuple[Relation, ...] = (
         5,
         ("{0} standing on {1} {p}", "{0} standing on top of {1} {p}"),
         (_ACTORS, ("vehicle", "thing", "food", "animal")),
-        (Spot(64, 28, 44), Spot(64, 84, 78)),
+        (TOP, BASE),
         (0, 1),
     ),
     Relation(
@@ -124,7 +129,7 @@ RELATIONS: tuple[Relation, ...] = (
         6,
         ("{0} in front of {1} {p}", "{0} with a view of {1} {p}"),
         (_ANY, ("building",)),
-        (Spot(64, 98, 54), Spot(64, 54, 94)),
+        (Spot(64, 98, 54), BEHIND),
         (1, 0),
     ),
     Relation(
@@ -132,15 +137,15 @@ RELATIONS: tuple[Relation, ...] = (
         5,
         ("{0} with {1} and {2} {p}", "{0} between {1} and {2} {p}"),
         (_ANY, _ANY, _ANY),
-        (Spot(64, 80, 60), Spot(20, 94, 38), Spot(108, 94, 38)),
-        (1, 2, 0),
+        (TOP, *QUARTERS[2:]),
+        (0, 1, 2),
     ),
     Relation(
         "front of",
         4,
         ("{0} with {1} in front of {2} {p}", "{0} and {1} in front of {2} {p}"),
         (_ANY, _ANY, ("building",)),
-        (Spot(32, 98, 50), Spot(98, 98, 50), Spot(64, 52, 88)),
+        (*QUARTERS[2:], BEHIND),
         (2, 0, 1),
     ),
     Relation(
@@ -148,7 +153,7 @@ RELATIONS: tuple[Relation, ...] = (
         4,
         ("{0} with {1} and {2} in the background {p}", "{0} with {1} and a view of {2} {p}"),
         (_ANY, _ANY, ("building", "thing")),
-        (Spot(38, 88, 58), Spot(98, 94, 44), Spot(98, 34, 46)),
+        (LEFT, RIGHT, TOP),
         (2, 0, 1),
     ),
     Relation(
@@ -156,7 +161,7 @@ RELATIONS: tuple[Relation, ...] = (
         3,
         ("{0}, {1}, {2} and {3} {p}", "{0} and {1} with {2} and {3} {p}"),
         (_ANY, _ANY, _ANY, _ANY),
-        (Spot(34, 40, 46), Spot(94, 40, 46), Spot(34, 98, 46), Spot(94, 98, 46)),
+        QUARTERS,
         (0, 1, 2, 3),
     ),
 )
@@ -327,7 +332,7 @@ def ground(place: Place) -> Image.Image:
     return rasterize(svg, SIZE_PX).convert("RGB")
 
 
-def _fit(picture: Image.Image, size: float, flip: bool, tilt: float) -> Image.Image:
+def _fit(picture: Image.Image, size: float, flip: bool = False, tilt: float = 0) -> Image.Image:
     if flip:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     scale = size / max(picture.size)
@@ -343,34 +348,52 @@ def _paste(canvas: Image.Image, picture: Image.Image, x: float, y: float) -> Non
     canvas.paste(picture, at, picture)
 
 
-def _marks(canvas: Image.Image, relation: Relation) -> None:
-    """The strokes that tell chasing and looking from standing side by side."""
+@functools.cache
+def _marks(relation: str) -> Image.Image:
+    """The strokes that tell chasing and looking from standing side by side, RGBA 128 × 128."""
+    canvas = Image.new("RGBA", (SIZE_PX, SIZE_PX))
     draw = ImageDraw.Draw(canvas)
-    if relation.name == "chasing":
+    if relation == "chasing":
         for y in (76, 90, 104):
-            draw.line((54, y, 64, y), fill=(255, 255, 255), width=2)
-            draw.line((54, y + 2, 64, y + 2), fill=(110, 110, 110), width=1)
-    if relation.name == "looking":
+            draw.line((58, y, 69, y), fill=(255, 255, 255), width=2)
+            draw.line((58, y + 2, 69, y + 2), fill=(110, 110, 110), width=1)
+    if relation == "looking":
         for step in range(4):
-            x, y = 60 + step * 6, 70 - step * 4
+            x, y = 56 + step * 5, 62 - (step % 3 > 0) * 2
             draw.ellipse((x, y, x + 3, y + 3), fill=(255, 255, 255), outline=(90, 90, 90))
+    return canvas
 
 
-def render(scene: Scene, without_subjects: bool = False) -> Image.Image:
-    """Paints the scene, RGB 128 × 128."""
-    canvas = ground(scene.place).copy()
-    if without_subjects:
-        return canvas
-    _marks(canvas, scene.relation)
+def _front(scene: Scene) -> Iterator[tuple[Image.Image, float, float]]:
+    """All that stands before the ground: RGBA pictures and their centres, from back to front."""
+    yield _marks(scene.relation.name), SIZE_PX / 2, SIZE_PX / 2
     fitted = [
-        (_fit(dressed(sprite.name, look), spot.size, spot.flip, spot.tilt), spot)
+        (_fit(dressed(sprite.name, look), spot.size), spot)
         for sprite, look, spot in zip(scene.sprites, scene.looks, scene.relation.spots, strict=True)
     ]
     if scene.relation.name == "wearing":
         fitted[1] = _put_on(scene, fitted)
     for i in scene.relation.layers:
         picture, spot = fitted[i]
-        _paste(canvas, picture, spot.x, spot.y)
+        yield picture, spot.x, spot.y
+
+
+def render(scene: Scene, without_subjects: bool = False) -> Image.Image:
+    """Paints the scene, RGB 128 × 128."""
+    canvas = ground(scene.place).copy()
+    if not without_subjects:
+        for layer in _front(scene):
+            _paste(canvas, *layer)
+    return canvas
+
+
+def matte(scene: Scene) -> Image.Image:
+    """How much of each pixel is not ground, L 128 × 128."""
+    canvas = Image.new("L", (SIZE_PX, SIZE_PX))
+    for picture, x, y in _front(scene):
+        alpha = picture.getchannel("A")
+        at = (round(x - picture.width / 2), round(y - picture.height / 2))
+        canvas.paste(255, (*at, at[0] + alpha.width, at[1] + alpha.height), alpha)
     return canvas
 
 
@@ -386,7 +409,7 @@ def _put_on(scene: Scene, fitted: list[tuple[Image.Image, Spot]]) -> tuple[Image
 def stand(sprite: Sprite, place: Place, spot: Spot) -> Image.Image:
     """The sprite as its artist drew it, alone at a place on a spot, RGB 128 × 128."""
     canvas = ground(place).copy()
-    _paste(canvas, _fit(dressed(sprite.name, 0), spot.size, spot.flip, spot.tilt), spot.x, spot.y)
+    _paste(canvas, _fit(dressed(sprite.name, 0), spot.size), spot.x, spot.y)
     return canvas
 
 
