@@ -10,6 +10,7 @@ from PIL import Image
 from train import oracle
 from train.judge import ALONE, BESIDE, choose_sprites, cut, named_right, scene_of, spread_places
 from train.painted import dominant, frechet
+from train.steering import edge_agreement, likeness
 from train.stickers.places import PLACES
 from train.stickers.scenes import render, sample_scene, stand
 from train.stickers.split import load_split
@@ -93,3 +94,27 @@ def test_the_dominant_colour_is_the_subjects() -> None:
     assert 35 < lightness < 50 and a > 50 and b > 20
     assert np.array_equal(dominant(picture, beach), dominant(picture, beach))
     assert cut(picture, ALONE.spots[0]).size[0] == pytest.approx(1.12 * ALONE.spots[0].size, abs=2)
+
+
+def test_likeness_is_full_for_the_sprite_itself_and_less_for_another() -> None:
+    sprites, places = choose_sprites("held", 8), spread_places(8)
+    truth = [
+        render(scene_of([s], place, f"l-{s.name}"))
+        for s, place in zip(sprites, places, strict=True)
+    ]
+    own = likeness(PixelJudge(), truth, sprites, places)
+    other = likeness(PixelJudge(), truth[1:] + truth[:1], sprites, places)
+    assert own.min() > 0.99
+    assert other.mean() < 0.8
+
+
+def test_edges_agree_within_two_pixels() -> None:
+    wanted = np.zeros((40, 40), bool)
+    wanted[20, 5:35] = True
+    assert edge_agreement(wanted, wanted) == pytest.approx(1)
+    assert edge_agreement(np.roll(wanted, 2, 0), wanted) == pytest.approx(1)
+    assert edge_agreement(np.roll(wanted, 6, 0), wanted) == 0
+    assert edge_agreement(np.zeros_like(wanted), wanted) == 0
+    half = wanted.copy()
+    half[20, 20:] = False
+    assert 0.6 < edge_agreement(half, wanted) < 0.8

@@ -9,8 +9,8 @@ ImageNet's classes, fed as the trunk's class token with the grid hidden or a str
 stand-ins. Words are also taught by a sentence encoder (`train.teacher`). The trunk is frozen; its
 features are read from the shards.
 
-Held-out metrics: caption → picture R@1 among 256 scenes of held-out sprites, and one view of a
-held-out sprite → its other view R@1.
+Held-out metrics: caption → picture R@1 among 256 scenes of held-out sprites (mean over all such
+groups), and one view of a held-out sprite → its other view R@1.
 """
 
 import gzip
@@ -37,6 +37,7 @@ EMBED_DIM, TEXT_LAYERS, TEXT_HEADS, TEXT_MLP_RATIO = 640, 2, 10, 0.5
 PCA_SCENES, PCA_VIEWS = 12_000, 3000
 MERGES = 4000  # of OpenCLIP's 48,894: a token table of 6 MB instead of 63
 WORDS = 48  # of the lexicon, per step
+GROUP = 256  # scenes that a caption is looked up among
 APPEARANCE = ("visual.trunk.matte.", "visual.trunk.patches.", "visual.trunk.detail.")
 NOUN_TEMPLATES = ("a {}", "{}", "a picture of a {}", "a {} on a white background")
 WEIGHTS = {"caption": 1.0, "noun": 0.5, "photo": 1.0, "word": 1.0}
@@ -129,15 +130,23 @@ def first_hits(queries: Tensor, gallery: Tensor) -> float:
     return float((nearest == torch.arange(len(queries))).float().mean())
 
 
+def mean_hits(queries: Tensor, gallery: Tensor) -> float:
+    """R@1 among `GROUP` rows, the mean over all such groups."""
+    groups = zip(queries.split(GROUP), gallery.split(GROUP), strict=True)
+    return float(np.mean([first_hits(*group) for group in groups]))
+
+
 @torch.no_grad()
 def evaluate(model: ClipWithTeacher, shards: Shards) -> dict[str, float]:
     """The held-out metrics named above."""
     result = {}
     for side in ("held", "seen"):
-        index = np.arange(256)
-        images = model.tower.embed(*shards.features(side, index))
-        texts = model.clip.text([shards.rows[side][i].caption for i in index]).pooled
-        result[f"caption_r1_{side}"] = first_hits(texts, images)
+        rows, images, texts = shards.rows[side], [], []
+        for first in range(0, len(rows), GROUP):
+            index = np.arange(first, min(first + GROUP, len(rows)))
+            images.append(model.tower.embed(*shards.features(side, index)))
+            texts.append(model.clip.text([rows[i].caption for i in index]).pooled)
+        result[f"caption_r1_{side}"] = mean_hits(torch.cat(texts), torch.cat(images))
     held = np.flatnonzero(shards.held)
     views = [model.tower.embed(*shards.features("views", view_index(held, 0, v))) for v in (0, 1)]
     result["instance_r1_held"] = first_hits(*views)

@@ -5,8 +5,10 @@
 Velocity prediction on a cosine schedule with zero terminal signal (so that a few DDIM steps from
 pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
 guidance). The hint is a ridge regression and stays it. A little noise on the embeddings teaches the
-network to forgive what a prior gets slightly wrong. Held-out metric: the same loss on held-out
-scenes, with fixed noise, and the shares of their parts' variance that the hint explains.
+network to forgive what a prior gets slightly wrong. With --perceptual, what is painted in one step
+must also look like the truth to an ImageNet trunk (`train.perceptual`): a squared error alone blurs
+whatever the embedding leaves open. Held-out metrics: the same losses on held-out scenes, with fixed
+noise, and the shares of their parts' variance that the hint explains.
 """
 
 import math
@@ -17,14 +19,17 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
+from lambda_eclipse.movq import PocketMOVQ
 from lambda_eclipse.unet import PocketUNet
 from train.loop import Run, command, generator, options, train
-from train.shards import read_rows
+from train.perceptual import Perceptual
+from train.shards import pixels, read_rows
 from train.stickers.places import PLACES
 
 DROP = 0.1
 RIDGE_SCENES = 20_000  # that the hint is regressed on
-PURE = 0.4  # share of rows that are all noise
+PURE = 0.7  # share of rows that are all noise: the pocket stack paints in one step
+LOOKED_AT = 8  # rows of a step that --perceptual compares
 FORGIVEN = 0.25  # noise on embeddings, up to this share of their own spread
 SCHEDULER = {
     "num_train_timesteps": 1000,
@@ -38,7 +43,7 @@ SCHEDULER = {
 
 
 class Pairs:
-    """Embeddings and latents, in memory."""
+    """Embeddings and latents, in memory, and pictures."""
 
     def __init__(self, folder: Path) -> None:
         def array(name: str) -> Tensor:
@@ -46,6 +51,9 @@ class Pairs:
 
         self.embeds = {name: array(f"{name}-embed") for name in ("train", "held", "seen")}
         self.latents = {name: array(f"{name}-latents") for name in self.embeds}
+        self.pictures = {
+            name: np.load(folder / f"{name}-scenes.npy", mmap_mode="r") for name in self.embeds
+        }
         self.cuts = {name: array(f"{name}-cut-latents") for name in self.embeds}
         self.places = array("places-latents").float()
         order = {place.name: i for i, place in enumerate(PLACES)}
@@ -71,8 +79,8 @@ class Pairs:
 
 def draw_batch(
     pairs: Pairs, seed: int, step: int, batch: int, predicted_share: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """The step's embeddings (B, D) and latents (B, C, S, S).
+) -> tuple[Tensor, Tensor, np.ndarray]:
+    """The step's embeddings (B, D), latents (B, C, S, S), and the numbers of their scenes (B,).
 
     Embeddings are noisy, and some dropped to the null image. For `predicted_share` of the scenes
     that have one, the embedding is the prior's prediction.
@@ -89,7 +97,7 @@ def draw_batch(
     noise = torch.randn(embeds.shape, generator=generator(seed, step, stream=1))
     embeds = embeds + amount * pairs.spread * noise
     dropped = torch.from_numpy(rng.random(batch) < DROP)
-    return torch.where(dropped[:, None], pairs.null, embeds), latents
+    return torch.where(dropped[:, None], pairs.null, embeds), latents, index
 
 
 def losses(
@@ -115,6 +123,26 @@ def losses(
     return {"loss": (predicted - target).square().mean()}
 
 
+class Look:
+    """What a U-Net paints in one step, compared with the truth by looks."""
+
+    def __init__(self, pairs: Pairs, movq: Path, cache: Path) -> None:
+        self.pairs, self.distance = pairs, Perceptual(cache)
+        self.movq = PocketMOVQ.from_pretrained(movq, torch_dtype=torch.float32).eval()
+        self.movq.requires_grad_(False)
+
+    def __call__(self, unet: nn.Module, name: str, embeds: Tensor, index: np.ndarray) -> Tensor:
+        """Mean distance of pictures of embeddings (n, D) to scenes `index` (n,), a scalar."""
+        channels, side = self.pairs.places.shape[1:3]
+        noise = torch.randn(len(embeds), channels, side, side, generator=generator(2, len(embeds)))
+        times = torch.full((len(embeds),), 999)
+        velocity = unet(
+            noise, times, None, added_cond_kwargs={"image_embeds": embeds}, return_dict=False
+        )[0][:, :channels]
+        painted = self.movq.decode(-velocity)["sample"]  # without any signal, v is −latents
+        return self.distance(painted, pixels(self.pairs.pictures[name][index])).mean()
+
+
 def build(
     shards: Path,
     folder: Path,
@@ -125,8 +153,13 @@ def build(
     widths: tuple[int, ...],
     predicted_share: float = 0.0,
     start_from: Path | None = None,
+    perceptual: float = 0.0,
+    movq: Path | None = None,
 ) -> Run:
-    """A run of the U-Net; it starts from an exported one if given, but for the hint."""
+    """A run of the U-Net; it starts from an exported one if given, but for the hint.
+
+    `perceptual`: weight of looks, for which the autoencoder `movq` is needed.
+    """
     torch.manual_seed(seed)
     pairs = Pairs(shards)
     channels, side = pairs.latents["train"].shape[1:3]
@@ -145,10 +178,20 @@ def build(
     model.hint.requires_grad_(False)
     model.ground.requires_grad_(False)
     scheduler = DDIMScheduler.from_config(SCHEDULER)
+    look = None
+    if perceptual:
+        if movq is None:
+            raise ValueError("looks need the autoencoder: give --movq")
+        look = Look(pairs, movq, shards / "cache")
 
     def compute_loss(step: int) -> dict[str, Tensor]:
-        embeds, latents = draw_batch(pairs, seed, step, batch, predicted_share)
-        return losses(model, scheduler, embeds, latents, generator(seed, step))
+        embeds, latents, index = draw_batch(pairs, seed, step, batch, predicted_share)
+        parts = losses(model, scheduler, embeds, latents, generator(seed, step))
+        if look is not None:
+            told = np.flatnonzero((embeds != pairs.null).any(1))[:LOOKED_AT]
+            parts["looks"] = look(model, "train", embeds[told], index[told])
+            parts["loss"] = parts["loss"] + perceptual * parts["looks"]
+        return parts
 
     @torch.no_grad()
     def evaluate(weights: nn.Module) -> dict[str, float]:
@@ -157,6 +200,8 @@ def build(
             embeds, latents = pairs.get(name, np.arange(256))
             parts = losses(weights, scheduler, embeds, latents, generator(1, 0))
             result[f"velocity_{name}"] = float(parts["loss"])
+            if look is not None:
+                result[f"looks_{name}"] = float(look(weights, name, embeds[:64], np.arange(64)))
             embeds, *truth = pairs.parts(name, 256)
             drawn = weights.draw_hint(embeds).chunk(2, 1)
             for what, latents, hint in zip(("subjects", "grounds"), truth, drawn, strict=True):
@@ -193,10 +238,18 @@ def main() -> None:
     parser.add_argument(
         "--from", type=Path, dest="start_from", metavar="DECODER", help="start from this export"
     )
+    parser.add_argument(
+        "--perceptual", type=float, default=0.0, metavar="WEIGHT", help="of looks; needs --movq"
+    )
+    parser.add_argument("--movq", type=Path, help="folder of the finished autoencoder")
     arguments = parser.parse_args()
+    if arguments.perceptual and not arguments.movq:
+        parser.error("--perceptual needs --movq")
     run = build(
         arguments.shards,
         widths=tuple(arguments.widths),
+        perceptual=arguments.perceptual,
+        movq=arguments.movq,
         predicted_share=arguments.predicted_share,
         start_from=arguments.start_from,
         **options(arguments),

@@ -3,7 +3,8 @@
     python -m train.evaluate [PART ...] [--out FILE]
 
 Columns: "held" = sprites that no training has seen, "seen" = training sprites in new scenes. What
-is painted is measured in `train.painted`, by an encoder that took part in no training.
+is painted is measured in `train.painted` and `train.steering`, by an encoder that took part in no
+training.
 """
 
 import argparse
@@ -16,12 +17,12 @@ import torch.nn.functional as F
 
 from lambda_eclipse.masking import prepare_subject
 from lambda_eclipse.pipeline import Studio
-from train import painted
+from train import painted, steering
 from train.autoencoder import pictures, psnr
-from train.clip import first_hits
+from train.clip import first_hits, mean_hits
 from train.judge import Judge
 from train.painted import PHOTOS, SIDES, embed, photo, predict
-from train.shards import EVALUATION_SEED
+from train.shards import EVALUATION_SCENES, EVALUATION_SEED
 from train.stickers.concepts import CONCEPTS
 from train.stickers.scenes import render, sample_scene, sprite_view, subject_view
 from train.stickers.split import load_split
@@ -39,13 +40,13 @@ def autoencoder(studio: Studio) -> dict[str, float]:
 
 
 def clip(studio: Studio) -> dict[str, float]:
-    """Retrieval: caption → picture, and one loose view of a sprite → its other."""
+    """Retrieval: caption → picture among 256, and one loose view of a sprite → its other."""
     result = {}
     for side in SIDES:
-        scenes = [sample_scene(EVALUATION_SEED, i, side) for i in range(SCENES)]
+        scenes = [sample_scene(EVALUATION_SEED, i, side) for i in range(EVALUATION_SCENES)]
         texts = studio.models.clip.text([scene.caption for scene in scenes]).pooled
         images = embed(studio, [render(scene) for scene in scenes])
-        result[f"caption_r1_{side}"] = first_hits(texts, images)
+        result[f"caption_r1_{side}"] = mean_hits(texts, images)
         sprites, _ = load()
         held = load_split().sprites
         chosen = [s for s in sprites if (s.name in held) == (side == "held")][: len(held)]
@@ -99,6 +100,7 @@ NETWORKS: dict[str, Callable[[Studio], dict]] = {
     "clip": clip,
     "photos": photos,
     "prior": prior,
+    "synonyms": steering.synonyms,
 }
 PICTURES: dict[str, Callable[[Studio, Judge], dict]] = {
     "decoder": painted.decoder,
@@ -107,6 +109,9 @@ PICTURES: dict[str, Callable[[Studio, Judge], dict]] = {
     "scenes": painted.scenes,
     "colour": painted.colour,
     "likeness": painted.photographs,
+    "strength": steering.strength,
+    "canny": steering.canny,
+    "smoothness": steering.smoothness,
 }
 
 

@@ -21,6 +21,7 @@ the subjects as pictures and as plain words, plain and about the mean embedding.
 import math
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,30 +41,32 @@ from train.loop import Run, command, generator, options, train
 from train.loss import prior_loss
 from train.prior_start import Sample, start
 from train.shards import VIEWS, Row, read_rows, read_sprites, view_index
-from train.stickers.scenes import is_named
+from train.stickers.scenes import is_named, with_article
 
-HEADS, HEAD_DIM, LAYERS = 10, 64, 3  # as wide as the embedding: a narrower one cuts its rank
+# as wide as the embedding: a narrower one cuts its rank
+HEADS, HEAD_DIM, LAYERS = 20, 32, 3
 WORD = 0.5  # chance that a subject that looks as its noun says stays a plain word
-ANONYMOUS = 0.5  # chance that shown subjects lose their names
-ANONYMOUS_NOUNS = ("thing", "toy", "figure", "creature")
+DISGUISED = 0.7  # chance that shown subjects lose their names
+EMPTY_NOUNS = ("thing", "toy", "figure", "creature")
 BUCKETS = 3
 START_SCENES = 30_000
 EDGES = 0.8  # chance that a scene with an edge map is given it: a fifth of all
 
 
-def anonymous(row: Row, rng: random.Random) -> tuple[str, list[str]]:
-    """The caption with its nouns replaced by words that say nothing, and those words.
+def disguised(row: Row, nouns: Sequence[str], rng: random.Random) -> tuple[str, list[str]]:
+    """The caption with other nouns in the place of its own, and those nouns.
 
-    On training sprites a noun alone nearly determines the look, and what stays of it in the pooled
-    text and in later states is an easier guide than the subject's embedding: a prior that leans on
-    it paints the average cat instead of this one. Captions list the nouns in their order.
+    Half of them say nothing, half are of something else. On training sprites a noun alone nearly
+    determines the look, and what stays of it in the pooled text and in later states is an easier
+    guide than the subject's embedding: a prior that leans on it paints the average cat instead of
+    this one. Captions list the nouns in their order.
     """
     caption, words, at = row.caption, [], 0
     for noun in row.nouns:
-        found = re.compile(rf"\b(?:(an?) )?{re.escape(noun)}\b").search(caption, at)
+        found = re.compile(rf"\b(?:an? )?{re.escape(noun)}\b").search(caption, at)
         assert found is not None, (row.caption, noun)
-        words.append(rng.choice(ANONYMOUS_NOUNS))
-        new = f"a {words[-1]}" if found[1] else words[-1]
+        words.append(rng.choice(EMPTY_NOUNS if rng.random() < 0.5 else nouns))
+        new = with_article(words[-1])
         caption = caption[: found.start()] + new + caption[found.end() :]
         at = found.start() + len(new)
     return caption, words
@@ -82,6 +85,7 @@ class Examples:
         self.edges = {side: array(f"{side}-edges-embed") for side in sides}
         self.views, self.null = array("views-embed"), array("null-embed").float()
         self.sprites, _ = read_sprites(folder)
+        self.nouns = sorted({sprite.noun for sprite in self.sprites})
         self.clip = clip
         self._spans: dict[tuple[str, int], list[Span]] = {}
 
@@ -107,19 +111,19 @@ class Examples:
         index: list[int],
         shown: list[list[int]],
         rng: random.Random,
-        anonymous_share: float = 0.0,
+        disguised_share: float = 0.0,
     ) -> tuple[list[str], list[list[Span]], list[Tensor]]:
         """Captions, and per scene the spans and embeddings of the `shown` subjects (numbers).
 
-        `anonymous_share`: chance that a scene with all subjects shown is told without their names.
+        `disguised_share`: chance that a scene with all subjects shown is told without their names.
         """
         captions, spans, pictures = [], [], []
         for i, numbers in zip(index, shown, strict=True):
             row, own = self.rows[side][i], self.spans(side, i)
             caption = row.caption
             all_shown = len(numbers) == len(row.nouns)
-            if anonymous_share and all_shown and rng.random() < anonymous_share:
-                caption, words = anonymous(row, rng)
+            if disguised_share and all_shown and rng.random() < disguised_share:
+                caption, words = disguised(row, self.nouns, rng)
                 own = self.clip.tokenizer.assign(caption, words)
             captions.append(caption)
             spans.append([own[k] for k in numbers])
@@ -136,21 +140,25 @@ class Examples:
 
     @torch.no_grad()
     def sample(self, count: int, batch: int = 128) -> list[Sample]:
-        """The first `count` training scenes, as a step shows them: what the start is fitted on."""
-        rng, rows = random.Random("start"), self.rows["train"][:count]
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].caption))
+        """What the start is fitted on: training scenes, as a step shows them.
+
+        The first `count`, and of the others those of three or four subjects, which are rare.
+        """
+        rng, rows = random.Random("start"), self.rows["train"]
+        order = [i for i, row in enumerate(rows) if i < count or len(row.nouns) > 2]
+        order.sort(key=lambda i: len(rows[i].caption))
         found = []
         firsts = list(range(0, len(order), batch))
         rng.shuffle(firsts)
         for first in firsts:
             index = order[first : first + batch]
             shown = [self.shown(rows[i], rng) for i in index]
-            captions, spans, pictures = self.tell("train", index, shown, rng, ANONYMOUS)
+            captions, spans, pictures = self.tell("train", index, shown, rng, DISGUISED)
             text = self.clip.text(captions)
-            swapped = torch.zeros_like(text.mask)
-            for row, own in zip(swapped, spans, strict=True):
-                for begin, end in own:
-                    row[begin:end] = True
+            swapped = torch.zeros_like(text.mask, dtype=torch.int)
+            for row, own, numbers in zip(swapped, spans, shown, strict=True):
+                for (begin, end), number in zip(own, numbers, strict=True):
+                    row[begin:end] = number + 1
             complete = [len(s) == len(rows[i].nouns) for s, i in zip(shown, index, strict=True)]
             found.append(
                 Sample(
@@ -261,7 +269,7 @@ def build(
         index = draw_alike(rng, lengths, batch)
         shown = [examples.shown(examples.rows["train"][i], rng) for i in index]
         given = [i % EDGE_EVERY == 0 and rng.random() < EDGES for i in index]
-        text = examples.interleaved("train", index, shown, rng, ANONYMOUS)
+        text = examples.interleaved("train", index, shown, rng, DISGUISED)
         target = examples.embeds["train"][index].float()
         noise = torch.randn(target.shape, generator=generator(seed, step))
         predicted = predict(model, text, examples.control("train", index, given), noise)

@@ -6,15 +6,16 @@ full rank, and slower to find who stands where. So it starts with them, all fitt
 scenes:
 
 - the first block's attention reads the pooled text: a ridge regression from words to the scene, and
-  per group of relations (`GROUPS`) how sure the words are of it;
-- the next blocks' heads (`READERS`) read one subject each: the first or the last of the prompt,
-  when the words are sure of the group, through a regression of reduced rank from that subject to
-  what the words leave unsaid. Where they are not, they read the start of the text, as zero;
+  how sure the words are of each set of relations that matters to a reader;
+- the next blocks' heads (`READERS`) fill one spot of the layout each: they read the subject that
+  stands there, its number in the prompt depending on the relation, through a regression of reduced
+  rank from that subject to what words and other subjects leave unsaid. Where the words are of no
+  such relation, they read the start of the text, as zero;
 - the output layer is the ridge regression of what has come together.
 
-Positions start as smooth waves, large enough to tell the first subject from the last: swapped
-tokens know nothing else of where they stand. Everything else starts as nothing: feed-forward layers
-add zero, and the noise, which the squared error has no use for, hardly enters.
+Positions start as smooth waves, large enough to tell one subject from the next: swapped tokens know
+nothing else of where they stand. Everything else starts as nothing: feed-forward layers add zero,
+and the noise, which the squared error has no use for, hardly enters.
 """
 
 import math
@@ -26,45 +27,61 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse.clip import TextFeatures
+from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.prior import Attention, Prior, attention_masks
 
-GROUPS = {
-    "alone": ("alone",),
-    "beside": ("and", "looking", "chasing"),
-    "wearing": ("wearing",),
-    "stacked": ("sitting", "standing"),
-    "front": ("front",),
-}
-RIDGE = 10.0
+RIDGE, FULL = 10.0, 8000  # strength, and scenes below which it grows
 ROUNDS = 3  # of fitting words and subjects in turn
 NOISE_STD = 1e-3
 WAVES, POSITION_STD = 8, 0.8
 LONGEST_WAVE = 320.0  # positions; each wave is half as long as the one before
 SUBJECT, START, CONTROL, TEXT, QUERY = 1, 2, 3, 4, 6  # kinds of tokens
 DETECTED, JOINED = 24, 64  # batches that kinds of tokens, and the output layer, are fitted on
-SURE, ORDER, NULL, OTHERS = 50.0, 1.5, 14.0, 200.0  # logits: of a group, per position, of the start
+# logits: of relations, between one subject and the next, of the start, of other tokens
+SURE, ORDER, NULL, OTHERS = 50.0, 14.0, 14.0, 200.0
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Heads (a share of a block's) that read the first or the last subject of a group's scenes."""
+    """Heads (a share of a block's) that read the subject of one spot.
+
+    `who`: relations, and the number in the prompt of the subject that stands there.
+    """
 
     block: int
     heads: tuple[float, float]
-    group: str
-    first: bool
+    who: tuple[tuple[tuple[str, ...], int], ...]
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """All relations that have this spot."""
+        return tuple(name for names, _ in self.who for name in names)
 
 
+BESIDE = ("and", "looking", "chasing", "background")
+STACKED = ("sitting", "standing")
 READERS = (
-    Reader(1, (0.0, 0.5), "alone", True),
-    Reader(1, (0.5, 0.7), "wearing", True),
-    Reader(1, (0.7, 0.8), "wearing", False),
-    Reader(1, (0.8, 0.9), "front", True),
-    Reader(1, (0.9, 1.0), "front", False),
-    Reader(2, (0.0, 0.4), "beside", True),
-    Reader(2, (0.4, 0.8), "beside", False),
-    Reader(2, (0.8, 0.9), "stacked", True),
-    Reader(2, (0.9, 1.0), "stacked", False),
+    Reader(1, (0.0, 0.45), ((("alone",), 0),)),
+    Reader(1, (0.45, 0.65), ((("wearing",), 0),)),
+    Reader(1, (0.65, 0.75), ((("wearing",), 1),)),
+    Reader(1, (0.75, 0.85), ((("front",), 1), (("front of",), 2))),
+    Reader(1, (0.85, 0.9), ((("front",), 0),)),
+    Reader(1, (0.9, 0.95), ((("four",), 0),)),
+    Reader(1, (0.95, 1.0), ((("four",), 1),)),
+    Reader(2, (0.0, 0.3), ((BESIDE, 0),)),
+    Reader(2, (0.3, 0.6), ((BESIDE, 1),)),
+    Reader(2, (0.6, 0.7), (((*STACKED, "with two"), 0), (("background",), 2))),
+    Reader(2, (0.7, 0.8), ((STACKED, 1),)),
+    Reader(2, (0.8, 0.9), ((("with two",), 1), (("front of",), 0), (("four",), 2))),
+    Reader(2, (0.9, 1.0), ((("with two",), 2), (("front of",), 1), (("four",), 3))),
+)
+# what the words must be sure of: the relations of each reader, and of its parts
+SETS = tuple(
+    dict.fromkeys(
+        names
+        for reader in READERS
+        for names in (reader.relations, *(names for names, _ in reader.who))
+    )
 )
 
 
@@ -72,8 +89,8 @@ READERS = (
 class Sample:
     """A batch of training scenes: text, which positions are subjects, relations, scenes.
 
-    swapped (B, L) bool; complete (B,) bool: all of the scene's subjects are shown; control and
-    scenes (B, D).
+    swapped (B, L): the number of a position's subject from 1, 0 for words; complete (B,) bool: all
+    of the scene's subjects are shown; control and scenes (B, D).
     """
 
     text: TextFeatures
@@ -118,10 +135,11 @@ def logistic(x: Tensor, y: Tensor, decay: float = 1e-4) -> tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Map:
-    """A linear map (E, D), and what it was fitted on (N, D)."""
+    """A linear map (E, D), and what it was fitted on: inputs (n, D) of the sample's `rows` (n,)."""
 
     weight: Tensor
     x: Tensor
+    rows: Tensor
 
     def reduced(self, rank: int) -> tuple[Tensor, Tensor]:
         """Factors (E, r), (r, D) of the best map of that rank for these inputs."""
@@ -148,21 +166,17 @@ class _Tokens:
 
     def __init__(self, prior: Prior, sample: Sequence[Sample], blocks: int) -> None:
         count = prior.config.additional_embeddings
-        found: dict[str, list[Tensor]] = {"x": [], "kind": [], "position": []}
+        found: dict[str, list[Tensor]] = {"x": [], "kind": []}
         for part in sample[:DETECTED]:
-            x, mask = _given(prior, part)
-            full, _ = attention_masks(mask, count)
-            for block in prior.transformer_blocks[:blocks]:
-                x = block(x, x.shape[1], full, causal=full is None)
+            x, mask = _given(prior, part, blocks)
             # what a token is: 0 text, 1 a subject, 2 the start, then the extra ones
-            kind = part.swapped[:, : mask.shape[1]].int()
+            kind = (part.swapped[:, : mask.shape[1]] > 0).int()
             kind[:, 0] = START
             extra = torch.arange(CONTROL, CONTROL + count).expand(len(x), -1)
             real = torch.cat([mask, torch.ones_like(extra, dtype=torch.bool)], 1)
             found["x"].append(x[real])
             found["kind"].append(torch.cat([kind, extra], 1)[real])
-            found["position"].append(torch.arange(x.shape[1]).expand(len(x), -1)[real])
-        self.x, self.kind, self.position = (torch.cat(rows) for rows in found.values())
+        self.x, self.kind = (torch.cat(rows) for rows in found.values())
 
     def start(self) -> Tensor:
         """The start of the text, normalised (W,): the same in every scene."""
@@ -170,29 +184,19 @@ class _Tokens:
 
     def detect(self, kind: int) -> tuple[Tensor, Tensor]:
         """Weight (W,) and bias () of what is about 1 at tokens of this kind, 0 at others."""
-        return self._fit((self.kind == kind).float())
-
-    def order(self, first: bool) -> tuple[Tensor, Tensor]:
-        """The same of what is 0 at the likeliest position and falls by 1 for each further one."""
-        position = self.position.float()
-        longest = position[self.kind == SUBJECT].max()
-        value = torch.where(self.kind == START, 0.0, -longest)
-        subjects = -position if first else position - longest
-        return self._fit(torch.where(self.kind == SUBJECT, subjects, value), 8)
-
-    def _fit(self, target: Tensor, repeats: int = 1) -> tuple[Tensor, Tensor]:
-        """By ridge regression; each subject counts as `repeats` other tokens."""
-        rows = torch.arange(len(target)).repeat_interleave(
-            torch.where(self.kind == SUBJECT, repeats, 1)
-        )
-        weight, bias = ridge(normed(self.x)[rows], target[rows, None], strength=0.1)
+        weight, bias = ridge(normed(self.x), (self.kind == kind).float()[:, None], strength=0.1)
         return weight[0], bias[0]
 
 
-def _given(prior: Prior, part: Sample) -> tuple[Tensor, Tensor]:
+def _given(prior: Prior, part: Sample, blocks: int) -> tuple[Tensor, Tensor]:
+    """What the block after so many is given (B, S, W), and the mask of its text (B, L)."""
     text = part.text
     noise = torch.zeros_like(part.control)
-    return prior.tokens(noise, text.pooled, text.states, text.mask, part.control)
+    x, mask = prior.tokens(noise, text.pooled, text.states, text.mask, part.control)
+    full, _ = attention_masks(mask, prior.config.additional_embeddings)
+    for block in prior.transformer_blocks[:blocks]:
+        x = block(x, x.shape[1], full, causal=full is None)
+    return x, mask
 
 
 def _rows(attention: Attention, head: int) -> slice:
@@ -232,25 +236,22 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
     width = config.num_attention_heads * config.attention_head_dim
     if width != config.embedding_dim:
         raise ValueError(f"the prior is {width} wide inside; its embeddings {config.embedding_dim}")
-    subjects = torch.cat([part.text.states[part.swapped] for part in sample])
-    vectors = torch.linalg.eigh(torch.cov(subjects.T)).eigenvectors.T
+    swapped = torch.cat([part.text.states[part.swapped > 0] for part in sample])
+    vectors = torch.linalg.eigh(torch.cov(swapped.T)).eigenvectors.T
     spare = vectors[: 2 * WAVES + config.additional_embeddings]  # where subjects differ least
     _start_tokens(prior, spare)
     scenes = torch.cat([part.scenes for part in sample])
     relations = [relation for part in sample for relation in part.relations]
     complete = torch.cat([part.complete for part in sample])
-    member = {
-        group: complete & torch.tensor([relation in names for relation in relations])
-        for group, names in GROUPS.items()
-    }
-    spoken = torch.tensor([[r in names for names in GROUPS.values()] for r in relations]).float()
-    codes = slice(width - len(GROUPS), width)  # coordinates of the query that say the group
+    said = torch.stack([_among(relations, names) for names in SETS], 1)  # (N, sets) bool
+    codes = slice(width - len(SETS), width)  # coordinates of the query that say the relation
 
-    words, ends = _start_words(prior, sample)
-    sure, offset = logistic(words, spoken)
+    words, subjects = _start_words(prior, sample)
+    sure, offset = logistic(words, said.float())
     spread = (words @ sure.T).std(0)
     sure, offset = sure / spread[:, None], offset / spread
     left, attention = scenes, prior.transformer_blocks[0].attn1
+    maps: dict[Reader, Map] = {}
     for _ in range(ROUNDS):
         weight, bias = ridge(words, left)
         weight[codes], bias[codes] = sure, offset
@@ -259,20 +260,66 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
         before, after = _Tokens(prior, sample, 0), _Tokens(prior, sample, 1)
         added = (after.x - before.x)[after.kind == SUBJECT].mean(0)  # nearly the same to each
         unsaid = scenes - (words @ weight.T + bias)
-        left = scenes.clone()
-        maps: dict[tuple[str, bool], Map] = {}
-        for group in GROUPS:
-            mine = member[group]
-            firsts = [reader.first for reader in READERS if reader.group == group]
-            inputs = [normed(ends[first][mine] + added) - after.start() for first in firsts]
-            inputs = [x - x @ spare.T @ spare for x in inputs]  # positions say nothing
-            fitted, _ = ridge(torch.cat(inputs, 1), unsaid[mine], centred=False)
-            for first, x, part in zip(firsts, inputs, fitted.split(width, 1), strict=True):
-                maps[group, first] = Map(part - part @ spare.T @ spare, x)
-                left[mine] -= x @ part.T
+        maps = _fit_maps(maps, unsaid, subjects, added, after.start(), spare, relations, complete)
+        left = scenes - sum(_said_by(reader, found, len(scenes)) for reader, found in maps.items())
+    strength = said.float() * (words @ sure.T + offset)  # of each set where it is true
+    typical = strength.sum(0) / said.sum(0).clamp(min=1)
+    subjects = torch.where(subjects != 0, subjects + added, 0)
+    selectors = {
+        reader: [
+            _selector(names, number, subjects, relations, complete, spare)
+            for names, number in reader.who
+        ]
+        for reader in READERS
+    }
     for block in sorted({reader.block for reader in READERS if reader.block < config.num_layers}):
-        _start_readers(prior, sample, block, maps, codes)
+        _start_readers(prior, sample, block, maps, selectors, codes, typical)
     _start_output(prior, sample)
+
+
+def _among(relations: Sequence[str], names: Sequence[str]) -> Tensor:
+    """Which relations (N,) are one of the names: (N,) bool."""
+    return torch.tensor([relation in names for relation in relations])
+
+
+def _said_by(reader: Reader, found: Map, count: int) -> Tensor:
+    """What a reader's map adds to each scene (count, W)."""
+    out = torch.zeros(count, found.weight.shape[0])
+    out[found.rows] = found.x @ found.weight.T
+    return out
+
+
+def _fit_maps(
+    maps: dict[Reader, Map],
+    unsaid: Tensor,
+    subjects: Tensor,
+    added: Tensor,
+    start_of_text: Tensor,
+    spare: Tensor,
+    relations: Sequence[str],
+    complete: Tensor,
+) -> dict[Reader, Map]:
+    """Each reader's map from its subject to what words and the other readers leave (N, W) unsaid.
+
+    subjects: (N, `MAX_SUBJECTS`, W) as the first block is given them; it adds `added` to each.
+    """
+    left = unsaid - sum(_said_by(reader, found, len(unsaid)) for reader, found in maps.items())
+    maps = dict(maps)
+    for reader in READERS:
+        numbers = torch.full((len(relations),), -1)
+        for names, number in reader.who:
+            numbers[_among(relations, names)] = number
+        rows = ((numbers >= 0) & complete).nonzero()[:, 0]
+        if reader in maps:
+            left[rows] += maps[reader].x @ maps[reader].weight.T
+        x = normed(subjects[rows, numbers[rows]] + added) - start_of_text
+        x = x - x @ spare.T @ spare  # positions say nothing
+        strength = RIDGE * max(1.0, FULL / max(1, len(rows)))
+        weight, _ = ridge(x, left[rows], centred=False, strength=strength)
+        weight = weight - weight @ spare.T @ spare
+        maps[reader] = Map(weight, x, rows)
+        left[rows] -= x @ weight.T
+    return maps
 
 
 def _start_tokens(prior: Prior, directions: Tensor) -> None:
@@ -298,11 +345,11 @@ def _start_tokens(prior: Prior, directions: Tensor) -> None:
         nn.init.zeros_(block.attn1.to_out[0].bias)
 
 
-def _start_words(prior: Prior, sample: Sequence[Sample]) -> tuple[Tensor, dict[bool, Tensor]]:
+def _start_words(prior: Prior, sample: Sequence[Sample]) -> tuple[Tensor, Tensor]:
     """The first block's attention looks at the pooled text.
 
-    Returns what it sees there (N, W), and each scene's first (True) and last subject (N, W) as the
-    block is given them; a scene without subjects has some other token there.
+    Returns what it sees there (N, W), and each scene's subjects (N, `MAX_SUBJECTS`, W) as the block
+    is given their first token; zero where there is none.
     """
     tokens, attention = _Tokens(prior, sample, 0), prior.transformer_blocks[0].attn1
     _clear(attention)
@@ -313,22 +360,77 @@ def _start_words(prior: Prior, sample: Sequence[Sample]) -> tuple[Tensor, dict[b
     start_of_text = tokens.start()
     nn.init.eye_(attention.to_v.weight)
     attention.to_v.bias.copy_(-start_of_text)  # so that looking there adds nothing
-    words, ends = [], {True: [], False: []}
+    words, subjects = [], []
     for part in sample:
-        x, mask = _given(prior, part)
-        swapped, each = part.swapped[:, : mask.shape[1]].int(), torch.arange(len(x))
+        x, _ = _given(prior, part, 0)
         words.append(normed(x[:, -3]) - start_of_text)
-        ends[True].append(x[each, swapped.argmax(1)])
-        ends[False].append(x[each, swapped.shape[1] - 1 - swapped.flip(1).argmax(1)])
-    return torch.cat(words), {first: torch.cat(rows) for first, rows in ends.items()}
+        subjects.append(_subjects(x, part.swapped))
+    return torch.cat(words), torch.cat(subjects)
+
+
+def _subjects(x: Tensor, swapped: Tensor) -> Tensor:
+    """The first token of each subject (B, `MAX_SUBJECTS`, W) among tokens (B, S, W); else zero."""
+    found = torch.zeros(len(x), MAX_SUBJECTS, x.shape[2])
+    for number in range(MAX_SUBJECTS):
+        mine = swapped == number + 1
+        has = mine.any(1)
+        found[has, number] = x[has, mine[has].int().argmax(1)]
+    return found
+
+
+def _selector(
+    names: Sequence[str],
+    number: int,
+    subjects: Tensor,
+    relations: Sequence[str],
+    complete: Tensor,
+    spare: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Weight (W,) and bias () of what tells subject `number` from the others of its scenes.
+
+    `names`: the scenes' relations; subjects: (N, `MAX_SUBJECTS`, W) as the block is given them,
+    zero where there is none. By where they stand alone, fitted as a softmax over a scene's
+    subjects; scaled so that half of the scenes tell them apart by at least 1.
+    """
+    found = subjects[_among(relations, names) & complete]
+    exists = found.abs().sum(-1) > 0
+    weight = torch.zeros(len(spare))
+    if not len(found) or not exists[:, 1:].any():
+        return weight @ spare, torch.zeros(())  # nothing to tell apart
+    at = normed(found) @ spare.T
+    others = exists.clone()
+    others[:, number] = False
+    mean = at[exists].mean(0)
+    weight.requires_grad_(True)
+    optimizer = torch.optim.LBFGS([weight], max_iter=80, line_search_fn="strong_wolfe")
+
+    def scores() -> Tensor:
+        return ((at - mean) @ weight).masked_fill(~exists, -torch.inf)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(scores(), torch.full((len(at),), number))
+        loss = loss + 1e-4 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)
+    weight = weight.detach()
+    logits = (at - mean) @ weight
+    margin = logits[:, number] - logits.masked_fill(~others, -torch.inf).amax(1)
+    weight = weight / margin.median().clamp(min=1e-3)
+    return weight @ spare, -(mean @ weight)
 
 
 def _start_readers(
     prior: Prior,
     sample: Sequence[Sample],
     block: int,
-    maps: dict[tuple[str, bool], Map],
+    maps: dict[Reader, Map],
+    selectors: dict[Reader, list[tuple[Tensor, Tensor]]],
     codes: slice,
+    typical: Tensor,
 ) -> None:
     tokens, attention = _Tokens(prior, sample, block), prior.transformer_blocks[block].attn1
     is_query, is_subject, is_start = map(tokens.detect, (QUERY, SUBJECT, START))
@@ -339,17 +441,23 @@ def _start_readers(
         if not here:
             continue  # too few heads for all
         query = OTHERS * is_query[0]
-        query[codes.start + list(GROUPS).index(reader.group)] += SURE
+        query[codes.start + SETS.index(reader.relations)] += SURE
         rows = slice(_rows(attention, here[0]).start, _rows(attention, here[-1]).stop)
-        out, value = maps[reader.group, reader.first].reduced(rows.stop - rows.start)
+        out, value = maps[reader].reduced(rows.stop - rows.start)
         out[codes] = 0
         attention.to_v.weight[rows] = value
         attention.to_v.bias[rows] = -value @ tokens.start()
         attention.to_out[0].weight[:, rows] = out
         for head in here:
             _score(attention, head, 0, (query, OTHERS * (is_query[1] - 1)), is_subject)
-            _score(attention, head, 1, (nothing, ORDER), tokens.order(reader.first))
-            _score(attention, head, 2, (nothing, NULL), is_start)
+            _score(attention, head, 1, (nothing, NULL), is_start)
+            for part, selector in enumerate(selectors[reader]):
+                asked: tuple[Tensor, float] = (nothing, ORDER)
+                if len(reader.who) > 1:  # which number stands there depends on the relation
+                    which = SETS.index(reader.who[part][0])
+                    asked = (nothing.clone(), 0.0)
+                    asked[0][codes.start + which] = ORDER / max(float(typical[which]), 0.1)
+                _score(attention, head, 2 + part, asked, selector)
 
 
 def _start_output(prior: Prior, sample: Sequence[Sample]) -> None:

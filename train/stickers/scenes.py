@@ -180,7 +180,8 @@ class Scene:
     caption: str
 
 
-def _article(noun: str) -> str:
+def with_article(noun: str) -> str:
+    """The noun as a caption has it: "a cat", "an owl", "glasses"."""
     plural = noun.endswith("s") and not noun.endswith(("ss", "us"))
     if plural or noun in ("bread", "cheese", "corn", "maize"):
         return noun
@@ -257,7 +258,7 @@ def compose(
         nouns.append(rng.choice(synonyms) if synonyms and rng.random() < 0.2 else sprite.noun)
     looks = tuple(rng.randrange(1, LOOKS) if rng.random() < changed else 0 for _ in sprites)
     phrase = place.phrases[0] if rng.random() < 0.6 else rng.choice(place.phrases)
-    caption = rng.choice(relation.templates).format(*map(_article, nouns), p=phrase)
+    caption = rng.choice(relation.templates).format(*map(with_article, nouns), p=phrase)
     return Scene(key, place, relation, sprites, looks, tuple(nouns), " ".join(caption.split()))
 
 
