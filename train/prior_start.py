@@ -30,15 +30,17 @@ from lambda_eclipse.clip import TextFeatures
 from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.prior import Attention, Prior, attention_masks
 
-RIDGE, FULL = 10.0, 8000  # strength, and scenes below which it grows
+RIDGE, FULL = 100.0, 8000  # strength, and scenes below which it grows
 ROUNDS = 3  # of fitting words and subjects in turn
 NOISE_STD = 1e-3
 WAVES, POSITION_STD = 8, 0.8
 LONGEST_WAVE = 320.0  # positions; each wave is half as long as the one before
+READ, DECAY = 800, 1e-4  # scenes of a relation that readers learn to read, and how cautiously
 SUBJECT, START, CONTROL, TEXT, QUERY = 1, 2, 3, 4, 6  # kinds of tokens
-DETECTED, JOINED = 24, 64  # batches that kinds of tokens, and the output layer, are fitted on
-# logits: of relations, between one subject and the next, of the start, of other tokens
-SURE, ORDER, NULL, OTHERS = 50.0, 14.0, 14.0, 200.0
+DETECTED, JOINED = 24, 128  # batches that kinds of tokens, and the output layer, are fitted on
+# logits: of the subject asked for, of the start, of its loss where the words are sure, and its gain
+# for other tokens than the query
+FOUND, NULL, SURE, OTHERS = 12.0, 20.0, 40.0, 60.0
 
 
 @dataclass(frozen=True)
@@ -58,22 +60,23 @@ class Reader:
         return tuple(name for names, _ in self.who for name in names)
 
 
-BESIDE = ("and", "looking", "chasing", "background")
+BESIDE = ("and", "looking", "chasing")
 STACKED = ("sitting", "standing")
+# the larger a spot, the more numbers it takes to say what stands there
 READERS = (
-    Reader(1, (0.0, 0.45), ((("alone",), 0),)),
-    Reader(1, (0.45, 0.65), ((("wearing",), 0),)),
-    Reader(1, (0.65, 0.75), ((("wearing",), 1),)),
-    Reader(1, (0.75, 0.85), ((("front",), 1), (("front of",), 2))),
-    Reader(1, (0.85, 0.9), ((("front",), 0),)),
-    Reader(1, (0.9, 0.95), ((("four",), 0),)),
-    Reader(1, (0.95, 1.0), ((("four",), 1),)),
-    Reader(2, (0.0, 0.3), ((BESIDE, 0),)),
-    Reader(2, (0.3, 0.6), ((BESIDE, 1),)),
-    Reader(2, (0.6, 0.7), (((*STACKED, "with two"), 0), (("background",), 2))),
-    Reader(2, (0.7, 0.8), ((STACKED, 1),)),
-    Reader(2, (0.8, 0.9), ((("with two",), 1), (("front of",), 0), (("four",), 2))),
-    Reader(2, (0.9, 1.0), ((("with two",), 2), (("front of",), 1), (("four",), 3))),
+    Reader(1, (0.0, 0.65), ((("alone",), 0),)),
+    Reader(1, (0.65, 0.75), ((("front",), 1), (("front of",), 2))),
+    Reader(1, (0.75, 0.8), ((("front",), 0),)),
+    Reader(1, (0.8, 0.85), ((("four",), 0),)),
+    Reader(1, (0.85, 0.9), ((("four",), 1),)),
+    Reader(1, (0.9, 0.95), ((("with two",), 1), (("front of",), 0), (("four",), 2))),
+    Reader(1, (0.95, 1.0), ((("with two",), 2), (("front of",), 1), (("four",), 3))),
+    Reader(2, (0.0, 0.25), (((*BESIDE, "background"), 0),)),
+    Reader(2, (0.25, 0.5), ((BESIDE, 1), (("background",), 1))),
+    Reader(2, (0.5, 0.7), ((("wearing",), 0),)),
+    Reader(2, (0.7, 0.8), ((("wearing",), 1),)),
+    Reader(2, (0.8, 0.9), (((*STACKED, "with two"), 0), (("background",), 2))),
+    Reader(2, (0.9, 1.0), ((STACKED, 1),)),
 )
 # what the words must be sure of: the relations of each reader, and of its parts
 SETS = tuple(
@@ -264,14 +267,8 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
         left = scenes - sum(_said_by(reader, found, len(scenes)) for reader, found in maps.items())
     strength = said.float() * (words @ sure.T + offset)  # of each set where it is true
     typical = strength.sum(0) / said.sum(0).clamp(min=1)
-    subjects = torch.where(subjects != 0, subjects + added, 0)
-    selectors = {
-        reader: [
-            _selector(names, number, subjects, relations, complete, spare)
-            for names, number in reader.who
-        ]
-        for reader in READERS
-    }
+    texts = _Texts(prior, sample, added)
+    selectors = {reader: [texts.selector(*part) for part in reader.who] for reader in READERS}
     for block in sorted({reader.block for reader in READERS if reader.block < config.num_layers}):
         _start_readers(prior, sample, block, maps, selectors, codes, typical)
     _start_output(prior, sample)
@@ -378,49 +375,60 @@ def _subjects(x: Tensor, swapped: Tensor) -> Tensor:
     return found
 
 
-def _selector(
-    names: Sequence[str],
-    number: int,
-    subjects: Tensor,
-    relations: Sequence[str],
-    complete: Tensor,
-    spare: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Weight (W,) and bias () of what tells subject `number` from the others of its scenes.
+class _Texts:
+    """Tokens of text of some scenes of each relation, as the readers' blocks are given them."""
 
-    `names`: the scenes' relations; subjects: (N, `MAX_SUBJECTS`, W) as the block is given them,
-    zero where there is none. By where they stand alone, fitted as a softmax over a scene's
-    subjects; scaled so that half of the scenes tell them apart by at least 1.
-    """
-    found = subjects[_among(relations, names) & complete]
-    exists = found.abs().sum(-1) > 0
-    weight = torch.zeros(len(spare))
-    if not len(found) or not exists[:, 1:].any():
-        return weight @ spare, torch.zeros(())  # nothing to tell apart
-    at = normed(found) @ spare.T
-    others = exists.clone()
-    others[:, number] = False
-    mean = at[exists].mean(0)
-    weight.requires_grad_(True)
-    optimizer = torch.optim.LBFGS([weight], max_iter=80, line_search_fn="strong_wolfe")
+    def __init__(self, prior: Prior, sample: Sequence[Sample], added: Tensor) -> None:
+        self.scenes: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        for part in sample:
+            x, mask = _given(prior, part, 0)
+            for i, relation in enumerate(part.relations):
+                own = self.scenes.setdefault(relation, [])
+                if part.complete[i] and len(own) < READ:
+                    real = mask[i].nonzero()[1:, 0]  # without the start
+                    numbers = part.swapped[i, real]
+                    tokens = x[i, real] + added * (numbers > 0)[:, None]
+                    own.append((normed(tokens), numbers))
 
-    def scores() -> Tensor:
-        return ((at - mean) @ weight).masked_fill(~exists, -torch.inf)
+    def selector(self, names: Sequence[str], number: int) -> tuple[Tensor, Tensor]:
+        """Weight (W,) and bias () of what finds the tokens of subject `number`.
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = F.cross_entropy(scores(), torch.full((len(at),), number))
-        loss = loss + 1e-4 * weight.square().sum()
-        loss.backward()
-        return loss
+        `names`: the scenes' relations. A logistic regression of one token against each other in the
+        same scene, scaled to put nine of ten right ones at least 1 above all others, these at 0.
+        """
+        scenes = [scene for name in names for scene in self.scenes.get(name, [])]
+        if not scenes:
+            return torch.zeros(0), torch.zeros(())
+        tokens = nn.utils.rnn.pad_sequence([x for x, _ in scenes], batch_first=True)
+        numbers = nn.utils.rnn.pad_sequence([n for _, n in scenes], True, padding_value=-1)
+        mine, others = numbers == number + 1, (numbers >= 0) & (numbers != number + 1)
+        mean, std = tokens[numbers >= 0].mean(0), tokens[numbers >= 0].std(0) + 1e-2
+        tokens = (tokens - mean) / std
+        weight = torch.zeros(tokens.shape[2], requires_grad=True)
+        optimizer = torch.optim.LBFGS([weight], max_iter=50, line_search_fn="strong_wolfe")
 
-    with torch.enable_grad():
-        optimizer.step(closure)
-    weight = weight.detach()
-    logits = (at - mean) @ weight
-    margin = logits[:, number] - logits.masked_fill(~others, -torch.inf).amax(1)
-    weight = weight / margin.median().clamp(min=1e-3)
-    return weight @ spare, -(mean @ weight)
+        def margins() -> tuple[Tensor, Tensor]:
+            scores = tokens @ weight
+            # the least of its own tokens must be above the sum of all others
+            return (
+                -(-scores).masked_fill(~mine, -torch.inf).logsumexp(1),
+                scores.masked_fill(~others, -torch.inf).logsumexp(1),
+            )
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            own, rest = margins()
+            loss = F.softplus(rest - own).mean() + DECAY * weight.square().sum()
+            loss.backward()
+            return loss
+
+        with torch.enable_grad():
+            optimizer.step(closure)
+        weight = weight.detach()
+        own, rest = margins()
+        scale = (own - rest).quantile(0.1).clamp(min=(own - rest).median().abs() / 4 + 1e-3)
+        weight = weight / scale
+        return weight / std, -(mean / std) @ weight - rest.median() / scale
 
 
 def _start_readers(
@@ -433,31 +441,31 @@ def _start_readers(
     typical: Tensor,
 ) -> None:
     tokens, attention = _Tokens(prior, sample, block), prior.transformer_blocks[block].attn1
-    is_query, is_subject, is_start = map(tokens.detect, (QUERY, SUBJECT, START))
+    is_query, is_start = map(tokens.detect, (QUERY, START))
     nothing = torch.zeros(attention.to_q.in_features)
     _clear(attention)
     for reader in (reader for reader in READERS if reader.block == block):
         here = range(*(round(share * attention.heads) for share in reader.heads))
         if not here:
             continue  # too few heads for all
-        query = OTHERS * is_query[0]
-        query[codes.start + SETS.index(reader.relations)] += SURE
+        sure = [SETS.index(names) for names in (reader.relations, *(n for n, _ in reader.who))]
+        reads = [nothing.clone() for _ in sure]  # queries that are 1 where words are sure
+        for query, which in zip(reads, sure, strict=True):
+            query[codes.start + which] = 1 / max(float(typical[which]), 0.1)
         rows = slice(_rows(attention, here[0]).start, _rows(attention, here[-1]).stop)
         out, value = maps[reader].reduced(rows.stop - rows.start)
         out[codes] = 0
         attention.to_v.weight[rows] = value
         attention.to_v.bias[rows] = -value @ tokens.start()
         attention.to_out[0].weight[:, rows] = out
+        away = -SURE * reads[0] - OTHERS * is_query[0]
         for head in here:
-            _score(attention, head, 0, (query, OTHERS * (is_query[1] - 1)), is_subject)
-            _score(attention, head, 1, (nothing, NULL), is_start)
+            _score(attention, head, 0, (away, NULL + OTHERS * (1 - is_query[1])), is_start)
             for part, selector in enumerate(selectors[reader]):
-                asked: tuple[Tensor, float] = (nothing, ORDER)
-                if len(reader.who) > 1:  # which number stands there depends on the relation
-                    which = SETS.index(reader.who[part][0])
-                    asked = (nothing.clone(), 0.0)
-                    asked[0][codes.start + which] = ORDER / max(float(typical[which]), 0.1)
-                _score(attention, head, 2 + part, asked, selector)
+                if not len(selector[0]):
+                    continue  # no such scene
+                asked = (FOUND * reads[1 + part], 0.0) if len(reader.who) > 1 else (nothing, FOUND)
+                _score(attention, head, 1 + part, asked, selector)
 
 
 def _start_output(prior: Prior, sample: Sequence[Sample]) -> None:
