@@ -32,6 +32,7 @@ from train import (
     features,
     loop,
     matte,
+    perceptual,
     prior,
     prior_start,
     shards,
@@ -352,6 +353,30 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
 
     again = build(tmp_path / "again", start_from=export).model.state_dict()
     assert all(torch.allclose(again[name].half(), written[name], atol=2e-2) for name in written)
+
+
+def test_the_decoder_learns_how_pictures_look(
+    embedded: Path, random_stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(perceptual, "load_trunk", load_toy_trunk)
+    distance = perceptual.Perceptual(tmp_path)
+    truth = shards.pixels(np.load(embedded / "held-scenes.npy")[:4])
+    noisy = truth + 0.3 * torch.randn(truth.shape, generator=generator(0, 0))
+    assert distance(truth, truth).abs().max() < 1e-6
+    assert (distance(noisy, truth) > distance(truth + 0.02, truth)).all()
+
+    options = dict(steps=6, batch=16, rate=1e-3, seed=0, widths=(32, 32, 32), perceptual=1.0)
+    with pytest.raises(ValueError, match="--movq"):
+        decoder.build(embedded, tmp_path / "none", **options)
+    movq = random_stack / "decoder" / "movq"
+    build = partial(decoder.build, embedded, movq=movq, **options)
+    run = check_run(build, tmp_path, stop_after=4)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert {"looks_held", "looks_seen"} <= result.keys()
+    parts = run.compute_loss(0)
+    assert parts["looks"] > 0
+    squared = decoder.build(embedded, tmp_path / "squared", **options | {"perceptual": 0.0})
+    assert "looks" not in squared.compute_loss(0)
 
 
 def test_the_hint_draws_subjects_on_white_and_grounds(embedded: Path) -> None:

@@ -31,7 +31,15 @@ from train.judge import (
 from train.oracle import train_oracle
 from train.shards import EVALUATION_SEED
 from train.stickers.places import PLACES, Place
-from train.stickers.scenes import Scene, ground, render, sample_scene, subject_view
+from train.stickers.scenes import (
+    SIZE_PX,
+    VIEW_PX,
+    Scene,
+    ground,
+    render,
+    sample_scene,
+    subject_view,
+)
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load
 
@@ -233,21 +241,35 @@ def dominant(picture: Image.Image, place: Place, clusters: int = 4) -> np.ndarra
 def photographs(studio: Studio, judge: Judge) -> dict[str, object]:
     """Photographs as subjects, alone on white: which kinds of thing the pictures look most like.
 
-    The judge compares with every drawing of every concept.
+    The judge compares with every drawing of every concept; "truth": the photographs' own subjects,
+    cut out and put there, which bounds what it can name.
     """
     sprites, _ = load()
-    pictures, nouns = [], []
-    for i, (name, (_, _, noun)) in enumerate(PHOTOS.items()):
+    nouns = [noun for _, _, noun in PHOTOS.values()]
+    truth, pictures = [], []
+    for i, (name, noun) in enumerate(zip(PHOTOS, nouns, strict=True)):
         request = Request(f"a {noun} on a white background", (Subject(noun, photo(name)),), seed=i)
         pictures += [picture.image for picture in studio.generate(request)]
-        nouns.append(noun)
-    named = nearest_sprites(judge, pictures, sprites, [PLACES[0]] * len(pictures))
-    kinds = [list(dict.fromkeys(s.noun for s in order))[:5] for order in named]
-    return {
-        "photographs_top1": _share([k[0] == noun for k, noun in zip(kinds, nouns, strict=True)]),
-        "photographs_top5": _share([noun in k for k, noun in zip(kinds, nouns, strict=True)]),
-        "photographs_kinds": dict(zip(PHOTOS, kinds, strict=True)),
-    }
+        truth.append(put_alone(studio.prepare(request.subjects[0]).picture))
+    result: dict[str, object] = {}
+    for what, images in (("truth", truth), ("path", pictures)):
+        named = nearest_sprites(judge, images, sprites, [PLACES[0]] * len(images))
+        kinds = [list(dict.fromkeys(s.noun for s in order))[:5] for order in named]
+        for top in (1, 5):
+            hits = [noun in k[:top] for k, noun in zip(kinds, nouns, strict=True)]
+            result[f"photographs_{what}_top{top}"] = _share(hits)
+        result[f"photographs_{what}_kinds"] = dict(zip(PHOTOS, kinds, strict=True))
+    return result
+
+
+def put_alone(view: Image.Image) -> Image.Image:
+    """A subject alone on white, square, as large and where a scene of it alone has it."""
+    spot = ALONE.spots[0]
+    side = round(SIZE_PX * spot.size / VIEW_PX)
+    canvas = Image.new("RGB", (SIZE_PX, SIZE_PX), "white")
+    small = flatten(view).resize((side, side), Image.Resampling.BICUBIC)
+    canvas.paste(small, (round(spot.x - side / 2), round(spot.y - side / 2)))
+    return canvas
 
 
 def _share(verdicts: Sequence[bool]) -> float:

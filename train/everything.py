@@ -1,0 +1,86 @@
+"""Trains every network of the pocket stack from nothing, one after the other.
+
+    python -m train.everything --runs RUNS [--out assets/pocket] [--dry-run]
+
+Each step is one of the commands of `train`; finished ones are kept as `RUNS/<step>.done` with the
+hours that they took, so that the same command goes on after being killed. Nothing is written to
+`--out` before everything is trained: the networks are exported to `RUNS/pocket` and copied at the
+end, with new checksums.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lambda_eclipse.stacks import ASSETS
+from lambda_eclipse.weights import write_manifest
+
+
+def steps(runs: Path) -> dict[str, list[str]]:
+    """Name → module and arguments, in their order."""
+    shards, out = str(runs / "shards"), runs / "pocket"
+    clip, decoder, prior = str(out / "clip"), str(out / "decoder"), str(out / "prior")
+    movq, blurred = str(out / "decoder" / "movq"), runs / "decoder-squared"
+
+    def run(name: str) -> list[str]:
+        return ["--run", str(runs / name)]
+
+    return {
+        "art": ["train.stickers.sprites"],
+        "breadth": ["train.stickers.sprites", "--breadth"],
+        "autoencoder": ["train.autoencoder", *run("autoencoder"), "--export", movq],
+        "shards": ["train.shards", "--out", shards],
+        "features": ["train.features", "--shards", shards],
+        "matte": ["train.matte", "--shards", shards, *run("matte")],
+        "clip": ["train.clip", "--shards", shards, *run("clip"), "--export", clip],
+        "embeddings": ["train.embeddings", "--shards", shards, "--clip", clip, "--movq", movq],
+        "prior": [
+            *("train.prior", "--shards", shards, "--clip", clip),
+            *(*run("prior"), "--export", prior),
+        ],
+        "decoder-squared": [
+            *("train.decoder", "--shards", shards, *run("squared"), "--steps", "12000"),
+            *("--export", str(blurred)),
+        ],
+        "decoder": [
+            *("train.decoder", "--shards", shards, *run("looks"), "--from", str(blurred)),
+            *("--steps", "2200", "--rate", "2e-4", "--perceptual", "0.3", "--movq", movq),
+            *("--export", decoder),
+        ],
+    }
+
+
+def main() -> None:
+    """The command; ends with the step's own message when one fails."""
+    parser = argparse.ArgumentParser(description="Train the pocket stack from nothing.")
+    parser.add_argument("--runs", type=Path, required=True, help="a folder with 30 GB to spare")
+    parser.add_argument("--out", type=Path, default=ASSETS / "pocket")
+    parser.add_argument("--dry-run", action="store_true", help="only print the commands")
+    arguments = parser.parse_args()
+    plan = steps(arguments.runs)
+    for name, command in plan.items():
+        print(name, "python -m", *command, flush=True)
+        done = arguments.runs / f"{name}.done"
+        if arguments.dry_run or done.exists():
+            continue
+        arguments.runs.mkdir(parents=True, exist_ok=True)
+        began = time.perf_counter()
+        failed = subprocess.run([sys.executable, "-m", *command]).returncode
+        if failed:
+            sys.exit(f"{name} failed; mend it and run the same command again.")
+        hours = (time.perf_counter() - began) / 3600
+        done.write_text(json.dumps({"hours": round(hours, 3)}) + "\n")
+    if arguments.dry_run:
+        return
+    shutil.copytree(arguments.runs / "pocket", arguments.out, dirs_exist_ok=True)
+    write_manifest(arguments.out)
+    took = [json.loads((arguments.runs / f"{name}.done").read_text())["hours"] for name in plan]
+    print(f"{sum(took):.1f} hours in all")
+
+
+if __name__ == "__main__":
+    main()
