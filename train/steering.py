@@ -186,11 +186,16 @@ def synonyms(studio: Studio) -> dict[str, float]:
     return result
 
 
+def _angle(a: Tensor, b: Tensor) -> Tensor:
+    """Angles between unit vectors (…, F), in radians."""
+    return (a * b).sum(-1).clamp(-1, 1).arccos()
+
+
 def smoothness(studio: Studio, judge: Judge) -> dict[str, object]:
     """Perceptual path length along the edges of squares between held-out subjects.
 
-    Distances are cosine distances of the judge's features between neighbours of `POINTS` pictures
-    along an edge. "length": their sum over the distance of the ends, 1 for a straight way.
+    Distances are angles between the judge's features, of neighbours among `POINTS` pictures along
+    an edge. "length": their sum over the angle of the ends, 1 for a straight way.
     "step": percentiles 50, 95 and 100 of a step over the mean step of its edge; a jump would take
     most of the way in one step, `POINTS` − 1 times the mean.
     """
@@ -220,8 +225,8 @@ def smoothness(studio: Studio, judge: Judge) -> dict[str, object]:
                     for picture in studio.paint(way, [0] * POINTS)  # one noise for all points
                 ]
                 seen = F.normalize(judge.features(images), dim=1)
-                step = 1 - (seen[1:] * seen[:-1]).sum(1)
-                lengths.append(float(step.sum() / (1 - seen[0] @ seen[-1])))
+                step = _angle(seen[1:], seen[:-1])
+                lengths.append(float(step.sum() / _angle(seen[0], seen[-1])))
                 steps.append(step / step.mean())
         spread = torch.cat(steps)
         result[f"path_length_{mode}"] = float(np.median(lengths))
