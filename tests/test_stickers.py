@@ -417,7 +417,7 @@ def test_articles_are_those_of_english() -> None:
         "glasses": "glasses", "grapes": "grapes", "bus": "a bus", "dress": "a dress",
         "octopus": "an octopus", "ice cream": "an ice cream", "umbrella": "an umbrella",
     }.items():  # fmt: skip
-        assert scene_module._article(noun) == expected
+        assert scene_module.with_article(noun) == expected
 
 
 def test_turning_colours_keeps_greys_and_transparency() -> None:

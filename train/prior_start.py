@@ -104,9 +104,7 @@ class Sample:
     scenes: Tensor
 
 
-def ridge(
-    x: Tensor, y: Tensor, centred: bool = True, strength: float = RIDGE
-) -> tuple[Tensor, Tensor]:
+def ridge(x: Tensor, y: Tensor, strength: float, centred: bool = True) -> tuple[Tensor, Tensor]:
     """Weight (E, D) and bias (E,) of the ridge regression of y (N, E) on x (N, D)."""
     x_mean = x.mean(0) if centred else torch.zeros(x.shape[1])
     y_mean = y.mean(0) if centred else torch.zeros(y.shape[1])
@@ -256,7 +254,7 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
     left, attention = scenes, prior.transformer_blocks[0].attn1
     maps: dict[Reader, Map] = {}
     for _ in range(ROUNDS):
-        weight, bias = ridge(words, left)
+        weight, bias = ridge(words, left, RIDGE)
         weight[codes], bias[codes] = sure, offset
         attention.to_out[0].weight.copy_(weight)
         prior.prd_embedding[0, 0] = bias  # of the query alone: other tokens stay as they are
@@ -312,7 +310,7 @@ def _fit_maps(
         x = normed(subjects[rows, numbers[rows]] + added) - start_of_text
         x = x - x @ spare.T @ spare  # positions say nothing
         strength = RIDGE * max(1.0, FULL / max(1, len(rows)))
-        weight, _ = ridge(x, left[rows], centred=False, strength=strength)
+        weight, _ = ridge(x, left[rows], strength, centred=False)
         weight = weight - weight @ spare.T @ spare
         maps[reader] = Map(weight, x, rows)
         left[rows] -= x @ weight.T
@@ -476,6 +474,7 @@ def _start_output(prior: Prior, sample: Sequence[Sample]) -> None:
         noise, text = torch.zeros_like(part.control), part.text
         rows.append(prior(noise, text.pooled, text.states, text.mask, part.control))
     prior.proj_to_clip_embeddings = layer
-    weight, bias = ridge(torch.cat(rows), torch.cat([part.scenes for part in sample[:JOINED]]))
+    wanted = torch.cat([part.scenes for part in sample[:JOINED]])
+    weight, bias = ridge(torch.cat(rows), wanted, RIDGE)
     layer.weight.copy_(weight)
     layer.bias.copy_(bias)
