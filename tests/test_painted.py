@@ -12,7 +12,8 @@ from train.judge import ALONE, BESIDE, choose_sprites, cut, named_right, scene_o
 from train.painted import dominant, frechet
 from train.steering import edge_agreement, likeness
 from train.stickers.places import PLACES
-from train.stickers.scenes import render, sample_scene, stand
+from train.stickers.render import render, stand
+from train.stickers.scenes import sample_scene
 from train.stickers.split import load_split
 
 

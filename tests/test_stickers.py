@@ -21,27 +21,19 @@ from lambda_eclipse.masking import prepare_subject
 from lambda_eclipse.tokens import Tokenizer
 from train.stickers import scenes as scene_module
 from train.stickers.concepts import CONCEPTS
-from train.stickers.places import PLACES
-from train.stickers.scenes import (
-    BREADTH,
+from train.stickers.looks import (
     LOOKS,
-    NAMED,
-    RELATIONS,
     SIZE_PX,
     VIEW_PX,
     Look,
-    Scene,
-    compose,
     dressed,
-    ground,
-    is_named,
     looks,
-    render,
-    sample_scene,
     sprite_view,
-    subject_view,
     turn_hue,
 )
+from train.stickers.places import PLACES
+from train.stickers.render import ground, render, subject_view
+from train.stickers.scenes import BREADTH, NAMED, RELATIONS, Scene, compose, is_named, sample_scene
 from train.stickers.split import draw, load_split
 from train.stickers.sprites import (
     DATA,

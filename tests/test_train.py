@@ -40,7 +40,9 @@ from train import (
 from train.export import MODULE_WEIGHTS, save_clip, save_module
 from train.loop import Run, generator, train
 from train.stickers import scenes, sprites
-from train.stickers.scenes import LOOKS, render, sample_scene, sprite_view
+from train.stickers.looks import LOOKS, sprite_view
+from train.stickers.render import render
+from train.stickers.scenes import sample_scene
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite
 from train.teacher import Lexicon

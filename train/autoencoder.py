@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from lambda_eclipse.movq import PocketMOVQ
 from train.loop import Run, command, generator, options, train
-from train.stickers.scenes import render, sample_scene, subject_view
+from train.stickers.render import render, subject_view
+from train.stickers.scenes import sample_scene
 
 NOISE = 0.05  # of latents with mean square 1
 CROP_PX, GRID_PX = 64, 8

@@ -10,7 +10,7 @@ from torch import Tensor
 from lambda_eclipse.tower import GridTower
 from train.loop import generator
 from train.shards import VIEWS, Shards, train_views, view_index
-from train.stickers.scenes import LOOKS
+from train.stickers.looks import LOOKS
 from train.teacher import Lexicon
 
 DRAWINGS, ANCHORS = 48, 48  # per step, beside the batch of scenes

@@ -25,7 +25,7 @@ from lambda_eclipse.tower import GridTower, Matte, on_white
 from train.features import FastFeatures
 from train.shards import Shards, pixels
 from train.stickers.places import PLACES
-from train.stickers.scenes import ground
+from train.stickers.render import ground
 
 EDGE_EVERY = 4
 CUT_SCENES = 20_000

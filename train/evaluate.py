@@ -24,7 +24,9 @@ from train.judge import Judge
 from train.painted import PHOTOS, SIDES, embed, photo, predict
 from train.shards import EVALUATION_SCENES, EVALUATION_SEED
 from train.stickers.concepts import CONCEPTS
-from train.stickers.scenes import render, sample_scene, sprite_view, subject_view
+from train.stickers.looks import sprite_view
+from train.stickers.render import render, subject_view
+from train.stickers.scenes import sample_scene
 from train.stickers.split import load_split
 from train.stickers.sprites import load
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from train.features import load_published
 from train.stickers.places import PLACES, Place
-from train.stickers.scenes import RELATIONS, Relation, Scene, Spot, compose, stand
+from train.stickers.render import stand
+from train.stickers.scenes import RELATIONS, Relation, Scene, Spot, compose
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load
 

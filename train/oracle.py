@@ -13,7 +13,8 @@ from torch import Tensor
 
 from train.judge import Judge
 from train.stickers.places import PLACES
-from train.stickers.scenes import RELATIONS, Scene, render, sample_scene
+from train.stickers.render import render
+from train.stickers.scenes import RELATIONS, Scene, sample_scene
 
 SCENES, SEED = 3000, 2
 RIDGE = 30.0

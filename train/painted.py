@@ -30,16 +30,10 @@ from train.judge import (
 )
 from train.oracle import train_oracle
 from train.shards import EVALUATION_SEED
+from train.stickers.looks import SIZE_PX, VIEW_PX
 from train.stickers.places import PLACES, Place
-from train.stickers.scenes import (
-    SIZE_PX,
-    VIEW_PX,
-    Scene,
-    ground,
-    render,
-    sample_scene,
-    subject_view,
-)
+from train.stickers.render import ground, render, subject_view
+from train.stickers.scenes import Scene, sample_scene
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load
 

@@ -4,9 +4,9 @@
 
 Writes per side ("train", "held", "seen") `<side>-scenes.npy` (N, 128, 128, 3) uint8, of the first
 of them `<side>-mattes.npy` (M, 128, 128) uint8, and `<side>-scenes.jsonl` (caption, place,
-relation, nouns, sprite and look of each subject), `sprites.json` (every sprite and whether it is
-held out) and `views.npy` (sprites, LOOKS, VIEWS, 128, 128, 3): every sprite alone on white. With
---core only concepts, else also the breadth.
+relation, nouns, sprite, look and spot of each subject), `sprites.json` (every sprite and whether
+it is held out) and `views.npy` (sprites, LOOKS, VIEWS, 128, 128, 3): every sprite alone on white.
+With --core only concepts, else also the breadth.
 """
 
 import argparse
@@ -19,25 +19,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from train.stickers.scenes import LOOKS, SIZE_PX, Scene, matte, render, sample_scene, sprite_view
+from train.stickers.looks import LOOKS, SIZE_PX, sprite_view
+from train.stickers.render import matte, placed, render
+from train.stickers.scenes import Scene, sample_scene
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load, load_breadth
 
 VIEWS = 2
 EVALUATION_SEED = 1
 EVALUATION_SCENES = 2048
+FREE_EVERY = 4  # of how many training scenes one has its subjects off their spots
 MATTES = 16_000  # scenes per side with what is not ground, to learn it from
 
 
 @dataclass(frozen=True)
 class Row:
-    """A scene as the trainers read it; `subjects` are (sprite index, look index)."""
+    """A scene as the trainers read it.
+
+    `subjects` are (sprite index, look index), `spots` (x, y, size).
+    """
 
     caption: str
     place: str
     relation: str
     nouns: tuple[str, ...]
     subjects: tuple[tuple[int, int], ...]
+    spots: tuple[tuple[float, float, float], ...]
 
 
 def describe(scene: Scene, numbers: dict[str, int]) -> dict[str, object]:
@@ -51,6 +58,7 @@ def describe(scene: Scene, numbers: dict[str, int]) -> dict[str, object]:
             (numbers[sprite.name], look)
             for sprite, look in zip(scene.sprites, scene.looks, strict=True)
         ],
+        "spots": [(spot.x, spot.y, spot.size) for spot in placed(scene)],
     }
 
 
@@ -85,7 +93,7 @@ def write_scenes(folder: Path, side: str, seed: int, count: int, sprites: Sequen
     mattes = np.lib.format.open_memmap(folder / f"{side}-mattes.npy", "w+", np.uint8, shape)
     rows = []
     for i in range(count):
-        scene = sample_scene(seed, i, side, breadth)
+        scene = sample_scene(seed, i, side, breadth, side == "train" and i % FREE_EVERY == 0)
         scenes[i] = np.asarray(render(scene))
         if i < len(mattes):
             mattes[i] = np.asarray(matte(scene))
@@ -117,7 +125,7 @@ def read_rows(folder: Path, side: str) -> list[Row]:
     for line in (folder / f"{side}-scenes.jsonl").read_text().splitlines():
         row = json.loads(line)
         row["nouns"] = tuple(row["nouns"])
-        row["subjects"] = tuple(map(tuple, row["subjects"]))
+        row["subjects"], row["spots"] = (tuple(map(tuple, row[k])) for k in ("subjects", "spots"))
         rows.append(Row(**row))
     return rows
 

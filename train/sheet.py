@@ -16,7 +16,8 @@ from lambda_eclipse.images import contact_sheet
 from lambda_eclipse.pipeline import Request, Studio, Subject
 from train.painted import embed, paint
 from train.shards import EVALUATION_SEED
-from train.stickers.scenes import render, sample_scene, subject_view
+from train.stickers.render import render, subject_view
+from train.stickers.scenes import sample_scene
 
 COUNT = 16
 

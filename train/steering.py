@@ -20,7 +20,8 @@ from train.judge import ALONE, Judge, cut
 from train.painted import SIDES, alone, embed, paint
 from train.stickers.concepts import CONCEPTS
 from train.stickers.places import Place
-from train.stickers.scenes import Scene, render, stand, subject_view
+from train.stickers.render import render, stand, subject_view
+from train.stickers.scenes import Scene
 from train.stickers.sprites import Sprite
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
