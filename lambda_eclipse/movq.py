@@ -11,8 +11,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
+from lambda_eclipse.linear import principal_patches
 
-class _Residual(nn.Module):
+
+class Residual(nn.Module):
     """Two 3 × 3 convolutions beside an identity; starts as the identity."""
 
     def __init__(self, channels: int) -> None:
@@ -48,16 +50,14 @@ class PocketMOVQ(ModelMixin, ConfigMixin):
         self.patch_encode = nn.Conv2d(3, latent_channels, patch, stride=patch)
         self.patch_decode = nn.Conv2d(latent_channels, pixels, 1)
         self.encode_in = nn.Conv2d(3, encoder, patch // 2, stride=patch // 2)
-        self.encode_fine = _Residual(encoder)
+        self.encode_fine = Residual(encoder)
         self.encode_down = nn.Conv2d(encoder, coarse, 2, stride=2)
-        self.encode_blocks = nn.Sequential(
-            *(_Residual(coarse) for _ in range(layers_per_block - 1))
-        )
+        self.encode_blocks = nn.Sequential(*(Residual(coarse) for _ in range(layers_per_block - 1)))
         self.encode_out = nn.Conv2d(coarse, latent_channels, 3, padding=1)
         self.decode_in = nn.Conv2d(latent_channels, coarse, 3, padding=1)
-        self.decode_blocks = nn.Sequential(*(_Residual(coarse) for _ in range(layers_per_block)))
+        self.decode_blocks = nn.Sequential(*(Residual(coarse) for _ in range(layers_per_block)))
         self.decode_up = nn.Conv2d(coarse, fine * 4, 1)
-        self.decode_fine = nn.Sequential(*(_Residual(fine) for _ in range(layers_per_block - 1)))
+        self.decode_fine = nn.Sequential(*(Residual(fine) for _ in range(layers_per_block - 1)))
         self.decode_out = nn.Conv2d(fine, last * (patch // 2) ** 2, 1)
         self.refine1 = nn.Conv2d(last + 3, last, 3, padding=1)
         self.refine2 = nn.Conv2d(last, 3, 3, padding=1)
@@ -72,18 +72,7 @@ class PocketMOVQ(ModelMixin, ConfigMixin):
         `whitening` 0 keeps the variances of the components, 1 makes them all equal; 1/2 leaves the
         important ones larger without drowning the others. Latents then have mean square 1 in all.
         """
-        patch, channels = self.config.patch, self.config.latent_channels
-        flat = F.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)  # (N, 192)
-        mean = flat.mean(0)
-        values, vectors = torch.linalg.eigh(torch.cov((flat - mean).T))
-        values, basis = values.flip(0)[:channels], vectors.flip(1)[:, :channels]  # (192, C)
-        scale = values.pow(-whitening / 2)
-        scale = scale / (values * scale**2).mean().sqrt()
-        encode = (basis * scale).T  # (C, 192)
-        self.patch_encode.weight.copy_(encode.view(channels, 3, patch, patch))
-        self.patch_encode.bias.copy_(-encode @ mean)
-        self.patch_decode.weight.copy_((basis / scale)[..., None, None])
-        self.patch_decode.bias.copy_(mean)
+        principal_patches(self.patch_encode, pictures, self.patch_decode, whitening)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) in [−1, 1] → latents (B, C, H/8, W/8)."""

@@ -5,12 +5,11 @@ The first `SEMANTIC` numbers of an embedding say what is shown. A frozen ImageNe
 away, and class probabilities, which put a photograph next to drawings of the same thing; a small
 transformer makes the numbers of both, trained against captions.
 
-The other numbers say what it looks like: they are linear in the pixels of what stands before the
-ground, a principal component analysis over 8 × 8 patches. A trunk trained to name things forgets
-outlines and colours, and no decoder can repaint what its condition has lost. A small network, the
-matte, takes the ground away first, because hiding a ground is not linear while adding a subject to
-white is: so a subject adds to the embedding of a scene a linear function of its own, which is what
-makes the former predictable from the latter. What the ground is, the first numbers say.
+The other numbers say who stands where and what each looks like (`lambda_eclipse.slots`): a trunk
+trained to name things forgets outlines and colours, and no decoder can repaint what its condition
+has lost. A small network, the matte, takes the ground away; a second one finds the subjects; a
+third one encodes the frame around each (`lambda_eclipse.subject_codec`). What the ground is, the
+first numbers say.
 
 Importing this module registers `pocket_grid_tower` with timm, so that an OpenCLIP model
 configuration can name it.
@@ -22,15 +21,16 @@ import torch.nn.functional as F
 from timm.models import register_model
 from torch import Tensor, nn
 
+from lambda_eclipse.paper import MAX_SUBJECTS
+from lambda_eclipse.slots import APPEARANCE, LAYOUT, WHITE, crop, pack, unpack, write_codes
+from lambda_eclipse.subject_codec import SubjectEncoder
+
 SEMANTIC = 64
 SEMANTIC_SCALE = 2.0  # root mean square of those numbers; the others' is about 1
 GRID = 4  # tokens per side at 128 px
 TAPS = ((4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
 CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 768
 CLASSES = 1000
-PATCH, PATCH_CHANNELS, SIZE_PX = 8, 12, 128
-PATCHES = PATCH_CHANNELS * (SIZE_PX // PATCH) ** 2  # 3072
-WHITE = 1.0  # of normalised pictures
 
 
 class Matte(nn.Module):
@@ -66,12 +66,43 @@ def on_white(pictures: Tensor, matte: Tensor) -> Tensor:
     return WHITE + (pictures - WHITE) * matte
 
 
-class GridTower(nn.Module):
-    """Pictures (B, 3, 128, 128), normalised → embeddings (B, D), D = SEMANTIC + appearance."""
+class Layout(nn.Module):
+    """Who stands where: trunk features (B, 16, 768) and pictures on white → layout (B, `LAYOUT`).
 
-    def __init__(self, num_classes: int = 640, width: int = 256, layers: int = 2, heads: int = 4):
+    The first numbers are logits of how many subjects there are, the others where each would stand,
+    in the units of `slots.pack`.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 64, 96), hidden: int = 256) -> None:
         super().__init__()
-        self.num_features = num_classes
+        first, *others = widths
+        layers: list[nn.Module] = [nn.Conv2d(3, first, 4, stride=4), nn.SiLU()]
+        for before, after in zip(widths, others, strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.SiLU()]
+        self.seen = nn.Sequential(*layers)  # (B, 96, 4, 4)
+        self.norm = nn.LayerNorm(CHANNELS)
+        self.known = nn.Linear(CHANNELS, widths[-1])
+        self.out = nn.Sequential(
+            nn.Linear(2 * widths[-1] * GRID**2, hidden), nn.SiLU(), nn.Linear(hidden, LAYOUT)
+        )
+
+    def forward(self, grid: Tensor, pictures: Tensor) -> Tensor:
+        seen = self.seen(pictures).flatten(1)
+        known = F.silu(self.known(self.norm(grid))).flatten(1)
+        return self.out(torch.cat([seen, known], 1))
+
+    def find(self, grid: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """How many subjects (B,), 1-4, and their spots (B, 4, 3)."""
+        found = self(grid, pictures)
+        return found[:, :MAX_SUBJECTS].argmax(1) + 1, unpack(found)[1]
+
+
+class GridTower(nn.Module):
+    """Pictures (B, 3, 128, 128), normalised → embeddings (B, 640)."""
+
+    def __init__(self, width: int = 256, layers: int = 2, heads: int = 4) -> None:
+        super().__init__()
+        self.num_features = SEMANTIC + LAYOUT + APPEARANCE
         self.trunk = timm.create_model("tf_efficientnet_lite0")
         self.norms = nn.ModuleList(nn.LayerNorm(c * fold * fold) for _, c, fold in TAPS)
         self.token_in = nn.Linear(CHANNELS, width)
@@ -86,27 +117,21 @@ class GridTower(nn.Module):
         self.token_out = nn.Linear(width, 64)
         self.head = nn.Linear(GRID * GRID * 64 + width, SEMANTIC)
         self.matte = Matte()
-        self.patches = nn.Conv2d(3, PATCH_CHANNELS, PATCH, stride=PATCH)
-        self.detail = nn.Linear(PATCHES, num_classes - SEMANTIC)
+        self.layout = Layout()
+        self.subjects = SubjectEncoder()
 
-    @torch.no_grad()
-    def set_detail(self, patches: Tensor, whitening: float = 0.5) -> None:
-        """Sets the linear path to the PCA of `patches` (N, 3072), N > 3072; mean square 1.
+    def appearance(self, pictures: Tensor, grid: Tensor) -> Tensor:
+        """Who stands where (B, 576), of pictures (B, 3, 128, 128), normalised, and their grid.
 
-        `whitening` as in `PocketMOVQ.start_from_pca`.
+        `LAYOUT` numbers, then `APPEARANCE` numbers.
         """
-        mean = patches.mean(0)
-        values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
-        count = self.detail.out_features
-        values, basis = values.flip(0)[:count], vectors.flip(1)[:, :count]  # (3072, D)
-        scale = values.clamp(min=1e-6).pow(-whitening / 2)
-        scale = scale / (values * scale**2).mean().sqrt()
-        self.detail.weight.copy_((basis * scale).T)
-        self.detail.bias.copy_(-self.detail.weight @ mean)
-
-    def cut(self, pictures: Tensor) -> Tensor:
-        """Pictures (B, 3, 128, 128), normalised → patches of what is not ground (B, 3072)."""
-        return self.patches(on_white(pictures, self.matte(pictures))).flatten(1)
+        cut = on_white(pictures, self.matte(pictures))
+        count, spots = self.layout.find(grid, cut)
+        there = torch.arange(MAX_SUBJECTS, device=count.device) < count[:, None]  # (B, 4)
+        rows = there.nonzero()[:, 0]
+        codes = cut.new_zeros(len(cut), MAX_SUBJECTS, APPEARANCE)
+        codes[there] = self.subjects(crop(cut[rows], spots[there]))
+        return torch.cat([pack(count, spots), write_codes(codes, count)], 1)
 
     def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What the frozen trunk gives: grid (B, 16, 768) and class logits (B, 1000)."""
@@ -137,17 +162,24 @@ class GridTower(nn.Module):
         flat = torch.cat([x[:, 0], self.token_out(x[:, 1:]).flatten(1)], 1)  # (B, W + 1024)
         return SEMANTIC_SCALE * F.layer_norm(self.head(flat), (SEMANTIC,))
 
-    def embed(self, grid: Tensor, logits: Tensor, patches: Tensor) -> Tensor:
-        """Trunk features and patches (B, 3072) → embedding (B, D)."""
-        return torch.cat([self.semantic(grid, logits), self.detail(patches)], 1)
+    def embed(self, grid: Tensor, logits: Tensor, appearance: Tensor) -> Tensor:
+        """Trunk features and who stands where (B, 576) → embedding (B, 640)."""
+        return torch.cat([self.semantic(grid, logits), appearance], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.embed(*self.features(pictures), self.cut(pictures))
+        grid, logits = self.features(pictures)
+        return self.embed(grid, logits, self.appearance(pictures, grid))
 
 
 @register_model
 def pocket_grid_tower(pretrained: bool = False, **options: object) -> GridTower:
-    """Builds the tower for timm; its weights come with the OpenCLIP state dict."""
+    """Builds the tower for timm; its weights come with the OpenCLIP state dict.
+
+    ValueError for pretrained weights, or another width than its own.
+    """
     if pretrained:
         raise ValueError("pocket_grid_tower has no weights of its own: load the CLIP's state dict")
-    return GridTower(num_classes=int(options.get("num_classes", 640)))
+    tower = GridTower()
+    if options.get("num_classes", tower.num_features) != tower.num_features:
+        raise ValueError(f"pocket_grid_tower gives {tower.num_features} numbers: set embed_dim so")
+    return tower

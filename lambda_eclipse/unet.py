@@ -1,10 +1,10 @@
 """The pocket stack's U-Net: Kandinsky 2.2's form with two coarse pictures as a hint.
 
-An embedding says what stands before the ground by numbers that are linear in its pixels, and
-which ground it is by the others (`lambda_eclipse.tower`). So two ridge regressions (`set_hint`)
-draw, from the embedding alone, the subjects on white and the empty ground; what is left to the
-network is to put the one before the other and to sharpen it. The hint is concatenated to the noisy
-latents as Kandinsky 2.2's ControlNet variant concatenates its own
+An embedding says who stands where and what each looks like (`lambda_eclipse.slots`), and which
+ground is behind them by its other numbers. So the subjects are drawn on white from the embedding
+alone, by the decoder of their codes, and the empty ground by a ridge regression; what is left to
+the network is to put the one before the other and to sharpen it. The hint is concatenated to the
+noisy latents as Kandinsky 2.2's ControlNet variant concatenates its own
 (`addition_embed_type="image_hint"` in diffusers), but computed from the embedding inside, so that
 the pipeline needs nothing else.
 """
@@ -17,8 +17,13 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.embeddings import ImageProjection
 from torch import Tensor, nn
 
+from lambda_eclipse.linear import principal_patches, ridge
+from lambda_eclipse.slots import FRAME_PX, LAYOUT, place, read_codes, unpack
+from lambda_eclipse.subject_codec import PATCH, SubjectDecoder
 from lambda_eclipse.tower import SEMANTIC
 
+DRAWN = 36  # channels that the drawn subjects are given as
+ABSENT = 0.02  # who is there by less is not drawn
 IMAGE_TOKENS = 8  # that the embedding is attended to as; the hint says most of it already
 _FORM = {
     "down_block_types": (
@@ -68,30 +73,41 @@ class PocketUNet(UNet2DConditionModel):
             attention_head_dim=attention_head_dim,
             **_FORM,
         )
-        self.conv_in = nn.Conv2d(3 * in_channels, block_out_channels[0], 3, padding=1)
+        channels = 2 * in_channels + DRAWN
+        self.conv_in = nn.Conv2d(channels, block_out_channels[0], 3, padding=1)
         self.encoder_hid_proj = ImageProjection(encoder_hid_dim, cross_attention_dim, IMAGE_TOKENS)
-        size = in_channels * sample_size**2
-        self.hint = nn.Linear(encoder_hid_dim - SEMANTIC, size)
-        self.ground = nn.Linear(SEMANTIC, size)
+        self.subjects = SubjectDecoder()
+        self.seen = nn.Conv2d(3, DRAWN, PATCH, stride=PATCH)
+        self.ground = nn.Linear(SEMANTIC, in_channels * sample_size**2)
 
     @torch.no_grad()
-    def set_hint(
-        self, image_embeds: Tensor, subjects: Tensor, grounds: Tensor, strength: float = 10.0
-    ) -> None:
-        """Sets the hint by ridge regression on embeddings (N, D).
+    def set_hint(self, image_embeds: Tensor, grounds: Tensor, strength: float = 10.0) -> None:
+        """Sets what reads the drawn subjects, by a PCA, and the grounds, by a ridge regression.
 
-        subjects, grounds (N, C, S, S): latents of what stands in each picture, on white, and of the
-        picture without it.
+        image_embeds (N, D) and latents of the pictures without their subjects (N, C, S, S).
         """
-        said, seen = image_embeds.split([SEMANTIC, image_embeds.shape[1] - SEMANTIC], 1)
-        _set_ridge(self.hint, seen, subjects.flatten(1), strength)
-        _set_ridge(self.ground, said, grounds.flatten(1), strength)
+        drawn = torch.cat([self.draw_subjects(piece) for piece in image_embeds[:512].split(64)])
+        principal_patches(self.seen, drawn)
+        said = image_embeds[:, :SEMANTIC]
+        weight, bias = ridge(said, grounds.flatten(1), strength)
+        self.ground.weight.copy_(weight)
+        self.ground.bias.copy_(bias)
+
+    def draw_subjects(self, image_embeds: Tensor) -> Tensor:
+        """Embeddings (B, D) → subjects on white (B, 3, 128, 128)."""
+        layout, numbers = image_embeds[:, SEMANTIC:].tensor_split([LAYOUT], 1)
+        shares, spots = unpack(layout)
+        codes, there = read_codes(numbers, shares)
+        drawn = there > ABSENT
+        frames = codes.new_zeros(*codes.shape[:2], 3, FRAME_PX, FRAME_PX)
+        frames[drawn] = self.subjects(codes[drawn])
+        return place(frames, spots, there * drawn)
 
     def draw_hint(self, image_embeds: Tensor) -> Tensor:
-        """Embeddings (B, D) → coarse latents of subjects on white and of grounds (B, 2 C, S, S)."""
-        said, seen = image_embeds.split([SEMANTIC, image_embeds.shape[1] - SEMANTIC], 1)
+        """Embeddings (B, D) → subjects on white, patch by patch, and grounds (B, ·, S, S)."""
         side = self.config.sample_size
-        return torch.cat([self.hint(seen), self.ground(said)], 1).unflatten(1, (-1, side, side))
+        grounds = self.ground(image_embeds[:, :SEMANTIC]).unflatten(1, (-1, side, side))
+        return torch.cat([self.seen(self.draw_subjects(image_embeds)), grounds], 1)
 
     def forward(
         self,
@@ -105,17 +121,9 @@ class PocketUNet(UNet2DConditionModel):
             raise ValueError("PocketUNet needs added_cond_kwargs={'image_embeds': (B, D)}")
         hint = self.draw_hint(added_cond_kwargs["image_embeds"])
         return super().forward(
-            torch.cat([sample, hint], 1),  # (B, 3 C, S, S)
+            torch.cat([sample, hint], 1),
             timestep,
             encoder_hidden_states,
             added_cond_kwargs=added_cond_kwargs,
             **options,
         )
-
-
-def _set_ridge(layer: nn.Linear, x: Tensor, y: Tensor, strength: float) -> None:
-    x_mean, y_mean = x.mean(0), y.mean(0)
-    gram = (x - x_mean).T @ (x - x_mean) + strength * torch.eye(x.shape[1])
-    weight = torch.linalg.solve(gram, (x - x_mean).T @ (y - y_mean)).T
-    layer.weight.copy_(weight)
-    layer.bias.copy_(y_mean - weight @ x_mean)

@@ -27,18 +27,17 @@ from torch import Tensor, nn
 
 from lambda_eclipse.clip import WEIGHTS_NAME, Clip
 from lambda_eclipse.tower import GridTower
+from train.appearance import FIXED
 from train.clip_data import Batches
 from train.features import MEAN, STD, load_trunk
 from train.loop import Run, command, options, train
-from train.shards import Shards, train_views, view_index
+from train.shards import Shards, view_index
 from train.teacher import load_lexicon
 
 EMBED_DIM, TEXT_LAYERS, TEXT_HEADS, TEXT_MLP_RATIO = 640, 2, 10, 0.5
-PCA_SCENES, PCA_VIEWS = 12_000, 3000
 MERGES = 4000  # of OpenCLIP's 48,894: a token table of 6 MB instead of 63
 WORDS = 48  # of the lexicon, per step
 GROUP = 256  # scenes that a caption is looked up among
-APPEARANCE = ("visual.trunk.matte.", "visual.trunk.patches.", "visual.trunk.detail.")
 NOUN_TEMPLATES = ("a {}", "{}", "a picture of a {}", "a {} on a white background")
 WEIGHTS = {"caption": 1.0, "noun": 0.5, "photo": 1.0, "word": 1.0}
 
@@ -154,20 +153,10 @@ def evaluate(model: ClipWithTeacher, shards: Shards) -> dict[str, float]:
 
 
 def set_appearance(tower: GridTower, shards: Shards) -> None:
-    """The linear part of the image tower, from training scenes and subjects alone."""
-    for name, state in torch.load(shards.folder / "foreground.pt", weights_only=True).items():
-        getattr(tower, name).load_state_dict(state)
-    scenes, views = len(shards.rows["train"]), train_views(shards.held)
-    every = max(1, scenes // PCA_SCENES), max(1, len(views) // PCA_VIEWS)
-    patches = [
-        shards.features(name, index)[2]
-        for name, index in (
-            ("train", np.arange(0, scenes, every[0])),
-            ("views", views[:: every[1]]),
-        )
-    ]
-    tower.set_detail(torch.cat(patches))
-    for fixed in (tower.matte, tower.patches, tower.detail):
+    """The tower's fixed parts, as they made the shards' appearance numbers."""
+    state = torch.load(shards.folder / "appearance.pt", weights_only=True)
+    tower.load_state_dict(tower.state_dict() | state)
+    for fixed in (tower.matte, tower.layout, tower.subjects):
         fixed.requires_grad_(False)
 
 
@@ -195,8 +184,10 @@ def build(
     load_trunk(model.tower, shards_folder / "cache")
     if start_from is not None:
         state = load_file(start_from / WEIGHTS_NAME)
+        fixed = tuple(f"visual.trunk.{part}." for part in FIXED)
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(fixed)}
         own = clip.model.state_dict()
-        state |= {k: v for k, v in own.items() if k.startswith(APPEARANCE)}
+        state |= {name: tensor for name, tensor in own.items() if name.startswith(fixed)}
         clip.model.load_state_dict(state)
     set_appearance(model.tower, shards)
     if text_only:

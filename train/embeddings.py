@@ -3,10 +3,9 @@
     python -m train.embeddings --shards SHARDS --clip CLIP [--movq MOVQ]
 
 Writes `views-embed.npy` and `<side>-embed.npy` (N, D), `null-embed.npy` (1, D), per side
-`<side>-edges-embed.npy` (Canny maps; of every `EDGE_EVERY`-th training scene) and, given --movq,
-`<side>-latents.npy` (N, C, 16, 16), the same of what stands in the first scenes, on white
-(`<side>-cut-latents.npy`, `CUT_SCENES` at most) and of the empty places in the order of `PLACES`
-(`places-latents.npy`), all float16.
+`<side>-edges-embed.npy` (Canny maps; of every `FREE_EVERY`-th scene: the free ones) and, given
+--movq, `<side>-latents.npy` (N, C, 16, 16) and the same of the empty places in the order of
+`PLACES` (`places-latents.npy`), all float16.
 """
 
 import argparse
@@ -21,14 +20,12 @@ from torch import Tensor
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.movq import PocketMOVQ
-from lambda_eclipse.tower import GridTower, Matte, on_white
+from lambda_eclipse.tower import GridTower
 from train.features import FastFeatures
-from train.shards import Shards, pixels
+from train.shards import FREE_EVERY, Shards, pixels
 from train.stickers.places import PLACES
 from train.stickers.render import ground
 
-EDGE_EVERY = 4
-CUT_SCENES = 20_000
 PIECE = 256
 
 
@@ -52,15 +49,15 @@ def edges(pictures: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(m.convert("RGB")) for m in maps])
 
 
-def check_cut(tower: GridTower, folder: Path) -> None:
-    """ValueError when the CLIP cuts pictures otherwise than the shards' patches were."""
-    given = torch.load(folder / "foreground.pt", weights_only=True)["matte"]
-    own = tower.matte.state_dict()
-    if any(not torch.allclose(own[name], given[name], atol=1e-2) for name in given):
-        raise ValueError(
-            f"{folder} was cut by another matte than the CLIP's: run train.matte and train.clip on "
-            f"the same shards."
-        )
+def check_appearance(tower: GridTower, folder: Path) -> None:
+    """ValueError when the CLIP finds and encodes subjects otherwise than the shards' were."""
+    own = tower.state_dict()
+    for name, given in torch.load(folder / "appearance.pt", weights_only=True).items():
+        if not torch.allclose(own[name], given, atol=1e-2):
+            raise ValueError(
+                f"{folder} was encoded with another {name} than the CLIP's: run train.appearance "
+                f"and train.clip on the same shards."
+            )
 
 
 @torch.no_grad()
@@ -80,7 +77,7 @@ def main() -> None:
     if arguments.clip:
         clip = Clip.from_folder(arguments.clip)
         tower = clip.model.visual.trunk
-        check_cut(tower, folder)
+        check_appearance(tower, folder)
         np.save(folder / "null-embed.npy", clip.null_image().half().numpy())
         for name, count in counts.items():
             write(
@@ -91,15 +88,15 @@ def main() -> None:
         fast = FastFeatures(tower, folder, arguments.threads)
 
         def embed_edges(name: str, index: np.ndarray) -> Tensor:
-            maps = edges(pictures[name][index * EDGE_EVERY])
+            maps = edges(pictures[name][index * FREE_EVERY])
             grid, logits = fast(maps)
-            cut = tower.cut(pixels(maps))
-            return tower.embed(torch.from_numpy(grid), torch.from_numpy(logits), cut)
+            grid, logits = torch.from_numpy(grid), torch.from_numpy(logits)
+            return tower.embed(grid, logits, tower.appearance(pixels(maps), grid))
 
         for name in ("held", "seen", "train"):
             write(
                 folder / f"{name}-edges-embed.npy",
-                -(-counts[name] // EDGE_EVERY),  # the last ones too when it does not divide
+                -(-counts[name] // FREE_EVERY),  # the last ones too when it does not divide
                 lambda index, name=name: embed_edges(name, index),
             )
     if arguments.movq:
@@ -116,19 +113,6 @@ def main() -> None:
             len(places),
             lambda index: movq.encode(pixels(places[index])),
         )
-        matte = Matte()
-        matte.load_state_dict(torch.load(folder / "foreground.pt", weights_only=True)["matte"])
-
-        def encode_cut(name: str, index: np.ndarray) -> Tensor:
-            scenes = pixels(pictures[name][index])
-            return movq.encode(on_white(scenes, matte(scenes)))
-
-        for name in ("held", "seen", "train"):
-            write(
-                folder / f"{name}-cut-latents.npy",
-                min(counts[name], CUT_SCENES),
-                lambda index, name=name: encode_cut(name, index),
-            )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@
 
 Learned from scenes and the alpha of what stands in them; subjects on white and edge maps are all
 foreground. The error is that of the picture on white, so that nothing is asked where the ground is
-white already. Then writes what the tower's fixed parts make of all pictures: `foreground.pt` (the
-matte and the PCA of patches, as the tower names them) and `<name>-patches.npy` (N, 3072) float16.
+white already. Writes `matte.pt` beside the shards.
 
 Held-out metric: PSNR in dB of scenes of held-out sprites on white, and of the untouched scenes.
 """
@@ -17,15 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lambda_eclipse.movq import PocketMOVQ
-from lambda_eclipse.tower import PATCH_CHANNELS, PATCHES, GridTower, Matte, on_white
+from lambda_eclipse.tower import Matte, on_white
 from train.autoencoder import mean_psnr
 from train.embeddings import edges
 from train.loop import Run, command, options, train
 from train.shards import pixels, read_sprites, train_views
 
 WHOLE = 8  # one row of so many is a subject on white, and one an edge map
-SCENES, PIECE = 512, 128
 
 
 class Cuts:
@@ -93,36 +90,13 @@ def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed:
     )
 
 
-@torch.no_grad()
-def write_patches(matte: nn.Module, shards: Path) -> None:
-    """`foreground.pt` (the tower's matte and patches) and `<name>-patches.npy` (N, 3072)."""
-    cuts, tower = Cuts(shards), GridTower()
-    tower.matte.load_state_dict(matte.state_dict())
-    coder = PocketMOVQ(latent_channels=PATCH_CHANNELS)
-    coder.start_from_pca(cuts.get("train", np.arange(min(SCENES, cuts.count)))[1])
-    tower.patches.load_state_dict(coder.patch_encode.state_dict())
-    torch.save(
-        {name: getattr(tower, name).state_dict() for name in ("matte", "patches")},
-        shards / "foreground.pt",
-    )
-    for name, pictures in cuts.pictures.items():
-        part = shards / f"{name}-patches.npy.part"
-        shape = (len(pictures), PATCHES)
-        out = np.lib.format.open_memmap(part, "w+", np.float16, shape)
-        for first in range(0, len(pictures), PIECE):
-            piece = pixels(pictures[first : first + PIECE])
-            out[first : first + PIECE] = tower.cut(piece).numpy()
-        out.flush()
-        part.replace(shards / f"{name}-patches.npy")
-
-
 def main() -> None:
     """The command."""
     parser = command("Train the image tower's matte.", steps=2600, batch=32, rate=2e-3)
     parser.add_argument("--shards", type=Path, required=True)
     arguments = parser.parse_args()
     run = build(arguments.shards, **options(arguments))
-    write_patches(train(run), arguments.shards)
+    torch.save(train(run).state_dict(), arguments.shards / "matte.pt")
 
 
 if __name__ == "__main__":

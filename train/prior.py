@@ -36,11 +36,11 @@ from lambda_eclipse.paper import LAMBDA, TEXT_POSITIONS
 from lambda_eclipse.prior import Prior, PriorConfig
 from lambda_eclipse.tokens import Span
 from train.clip import same
-from train.embeddings import EDGE_EVERY
 from train.loop import Run, command, generator, options, train
 from train.loss import prior_loss
-from train.prior_start import Sample, start
-from train.shards import VIEWS, Row, read_rows, read_sprites, view_index
+from train.prior_sample import Sample
+from train.prior_start import start
+from train.shards import FREE_EVERY, VIEWS, Row, read_rows, read_sprites, view_index
 from train.stickers.scenes import is_named, with_article
 
 # as wide as the embedding: a narrower one cuts its rank
@@ -176,7 +176,7 @@ class Examples:
     def control(self, side: str, index: list[int], given: list[bool]) -> Tensor:
         """Edge-map embeddings (n, D) where given, else the null image's."""
         rows = [
-            self.edges[side][i // EDGE_EVERY].float() if g else self.null[0]
+            self.edges[side][i // FREE_EVERY].float() if g else self.null[0]
             for i, g in zip(index, given, strict=True)
         ]
         return torch.stack(rows)
@@ -281,7 +281,7 @@ def build(
         rng = random.Random(f"{seed}-{step}")
         index = draw_alike(rng, lengths, batch)
         shown = [examples.shown(examples.rows["train"][i], rng) for i in index]
-        given = [i % EDGE_EVERY == 0 and rng.random() < EDGES for i in index]
+        given = [i % FREE_EVERY == 0 and rng.random() < EDGES for i in index]
         text = examples.interleaved("train", index, shown, rng, DISGUISED)
         target = examples.embeds["train"][index].float()
         noise = torch.randn(target.shape, generator=generator(seed, step))

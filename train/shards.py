@@ -145,9 +145,9 @@ class Shards:
             self.rows[side] = read_rows(folder, side)
             self.scenes[side] = array(f"{side}-scenes")
         self.views = array("views").reshape(-1, 128, 128, 3)
-        self.grid, self.logits, self.patches = (
+        self.grid, self.logits, self.appearance = (
             {name: array(f"{name}-{part}") for name in (*self.rows, "views")}
-            for part in ("grid", "logits", "patches")
+            for part in ("grid", "logits", "appearance")
         )
 
     def pictures(self, name: str, index: np.ndarray) -> np.ndarray:
@@ -155,10 +155,10 @@ class Shards:
         return (self.views if name == "views" else self.scenes[name])[index]
 
     def features(self, name: str, index: np.ndarray) -> tuple[Tensor, ...]:
-        """What `tower.embed` takes: (n, 16, 768), (n, 1000), (n, 3072), float32."""
-        arrays = self.grid[name], self.logits[name], self.patches[name]
-        grid, logits, patches = (torch.from_numpy(array[index]).float() for array in arrays)
-        return grid, logits, patches
+        """What `tower.embed` takes: (n, 16, 768), (n, 1000), (n, 576), float32."""
+        arrays = self.grid[name], self.logits[name], self.appearance[name]
+        grid, logits, appearance = (torch.from_numpy(array[index]).float() for array in arrays)
+        return grid, logits, appearance
 
 
 def view_index(
