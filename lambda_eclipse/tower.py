@@ -73,7 +73,7 @@ class Layout(nn.Module):
     in the units of `slots.pack`.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 64, 96), hidden: int = 256) -> None:
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 64, 96), hidden: int = 128) -> None:
         super().__init__()
         first, *others = widths
         layers: list[nn.Module] = [nn.Conv2d(3, first, 4, stride=4), nn.SiLU()]

@@ -24,7 +24,7 @@ from lambda_eclipse.tower import SEMANTIC
 
 DRAWN = 36  # channels that the drawn subjects are given as
 ABSENT = 0.02  # who is there by less is not drawn
-IMAGE_TOKENS = 8  # that the embedding is attended to as; the hint says most of it already
+IMAGE_TOKENS = 4  # that the embedding is attended to as; the hint says most of it already
 _FORM = {
     "down_block_types": (
         "ResnetDownsampleBlock2D",

@@ -127,7 +127,7 @@ def test_another_process_draws_the_same_pixels() -> None:
         return hashlib.sha256(b"".join(p.tobytes() for p in pictures)).hexdigest()
 
     code = (
-        "import hashlib; from train.stickers.scenes import *\n"
+        "import hashlib; from train.stickers.render import *; from train.stickers.scenes import *\n"
         f"found = [sample_scene(5, index, side) for side in {SIDES!r} for index in range(6)]\n"
         "pictures = [p for s in found for p in (render(s), subject_view(s, 0))]\n"
         "print(hashlib.sha256(b''.join(p.tobytes() for p in pictures)).hexdigest())"

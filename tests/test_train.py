@@ -20,22 +20,26 @@ from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.interleave import swap
 from lambda_eclipse.movq import PocketMOVQ
 from lambda_eclipse.prior import Prior, PriorConfig
-from lambda_eclipse.tower import CHANNELS, GRID, SEMANTIC, GridTower
+from lambda_eclipse.slots import APPEARANCE, LAYOUT, SIZE_PX, crop, unpack
+from lambda_eclipse.tower import CHANNELS, GRID, SEMANTIC, GridTower, on_white
 from lambda_eclipse.unet import PocketUNet
 from lambda_eclipse.weights import WeightsError
 from train import (
+    appearance,
     autoencoder,
     clip,
     clip_data,
     decoder,
     embeddings,
     features,
+    layout,
     loop,
     matte,
     perceptual,
     prior,
     prior_start,
     shards,
+    subjects,
 )
 from train.export import MODULE_WEIGHTS, save_clip, save_module
 from train.loop import Run, generator, train
@@ -47,7 +51,7 @@ from train.stickers.split import load_split
 from train.stickers.sprites import Sprite
 from train.teacher import Lexicon
 
-DIM = SEMANTIC + 32  # embedding width
+DIM = SEMANTIC + LAYOUT + APPEARANCE  # embedding width
 TRAIN_SCENES, SCENES = 70, 256  # the trainers evaluate on 256
 TRAINED = "cat dog robot clown apple car ball guitar castle tower hat glasses".split()
 SIDES = ("train", "held", "seen")
@@ -82,7 +86,7 @@ def toy_lexicon(folder: Path) -> Lexicon:
 @cache
 def toy_trunk() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return GridTower(DIM).trunk.state_dict()
+    return GridTower().trunk.state_dict()
 
 
 def load_toy_trunk(tower: GridTower, folder: Path) -> None:
@@ -132,24 +136,13 @@ def small_world(one_thread: None) -> Iterator[None]:
         mine = [s for s in chosen if (s.name in held) == (side == "held")]
         return {kind: tuple(s for s in mine if s.kind == kind) for kind in scenes._ANY}
 
-    compute = GridTower.set_detail
-    started: dict[str, torch.Tensor] = {}
-
-    def set_detail(tower: GridTower, patches: torch.Tensor) -> None:
-        """The same for every build: its eigenvectors take seconds."""
-        if not started:
-            compute(tower, patches)
-            started.update({k: v.clone() for k, v in tower.detail.state_dict().items()})
-        tower.detail.load_state_dict(started)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scenes, "_pools", pools)
         patch.setattr(shards, "load", lambda: (chosen, pictures))
-        for module in (features, clip):
+        for module in (features, clip, layout, perceptual):
             patch.setattr(module, "load_trunk", load_toy_trunk)
-        patch.setattr(GridTower, "set_detail", set_detail)
-        patch.setattr(features, "FastFeatures", SlowFeatures)
-        patch.setattr(embeddings, "FastFeatures", SlowFeatures)
+        for module in (features, embeddings, layout):
+            patch.setattr(module, "FastFeatures", SlowFeatures)
         patch.setattr(clip, "load_lexicon", toy_lexicon)
         patch.setattr(shards, "EVALUATION_SCENES", SCENES)
         for name, value in {
@@ -159,8 +152,6 @@ def small_world(one_thread: None) -> Iterator[None]:
             patch.setattr(clip, name, value)
         patch.setattr(clip_data, "DRAWINGS", 12)
         patch.setattr(clip_data, "ANCHORS", 6)
-        for name, value in {"HEADS": 2, "HEAD_DIM": DIM // 2, "LAYERS": 2}.items():
-            patch.setattr(prior, name, value)
         yield
 
 
@@ -169,8 +160,11 @@ def shard_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes, views and their trunk features, written by the commands."""
     folder = tmp_path_factory.mktemp("shards")
     command(shards.main, "core", out=folder, train=TRAIN_SCENES)
-    command(matte.main, shards=folder, run=folder / "matte", steps=1, batch=8, threads=1)
     command(features.main, shards=folder, threads=1)
+    for trainer in (matte, layout, subjects):
+        run = folder / trainer.__name__
+        command(trainer.main, shards=folder, run=run, steps=1, batch=16, threads=1)
+    command(appearance.main, shards=folder, threads=1)
     return folder
 
 
@@ -183,8 +177,8 @@ def random_stack(shard_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     network = Clip.from_config(clip.configuration(), root / "clip")
     tower = network.model.visual.trunk
     load_toy_trunk(tower, root)
-    for name, state in torch.load(shard_folder / "foreground.pt", weights_only=True).items():
-        getattr(tower, name).load_state_dict(state)
+    state = torch.load(shard_folder / "appearance.pt", weights_only=True)
+    tower.load_state_dict(tower.state_dict() | state)
     save_clip(network, clip.configuration(), root / "clip")
     movq = PocketMOVQ()
     movq.start_from_pca(shards.pixels(np.load(shard_folder / "train-scenes.npy")))
@@ -275,15 +269,66 @@ def test_the_matte_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> Non
     assert torch.equal(pictures[-4:], truth[-4:])  # subjects alone and edge maps stay whole
 
 
-def test_a_picture_is_cut_as_the_shards_hold_it(shard_folder: Path) -> None:
-    tower = GridTower(DIM)
-    for name, state in torch.load(shard_folder / "foreground.pt", weights_only=True).items():
-        getattr(tower, name).load_state_dict(state)
+def test_the_layout_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
+    build = partial(layout.build, shard_folder, steps=8, batch=16, rate=2e-3, seed=0)
+    run = check_run(build, tmp_path, stop_after=3)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert result.keys() == {
+        f"{what}_{name}_held" for what in ("count", "px") for name in ("scenes", "edges")
+    }
+    pictures = layout.Pictures(shard_folder, 1)
+    _, cut, count, spots = pictures.batch(0, 0, 16)
+    assert cut.shape == (16, 3, SIZE_PX, SIZE_PX) and spots.shape == (16, 4, 3)
+    assert (count[-2:] == 1).all()  # subjects alone
+    assert torch.equal(spots[-1, 0], torch.tensor(layout.VIEW))
+
+
+def test_rows_say_where_the_subjects_stand(shard_folder: Path) -> None:
+    """Most of what is not ground lies inside the frames around the spots."""
+    rows = shards.read_rows(shard_folder, "train")
+    mattes = np.load(shard_folder / "train-mattes.npy")
+    free = 0
+    for index, row in enumerate(rows):
+        inside = np.zeros((SIZE_PX, SIZE_PX), bool)
+        for x, y, size in row.spots:
+            x0, y0, x1, y1 = (
+                max(0, round(v)) for v in (x - size / 2, y - size / 2, x + size / 2, y + size / 2)
+            )
+            inside[y0 : y1 + 1, x0 : x1 + 1] = True
+        matte_inside = mattes[index][inside].sum() / mattes[index].sum()
+        assert matte_inside > 0.9, row
+        canonical = sample_scene(0, index, "train").relation.spots
+        moved = (row.spots[0][0], row.spots[0][1]) != (canonical[0].x, canonical[0].y)
+        assert moved == (index % shards.FREE_EVERY == 0)
+        free += moved
+    assert free
+
+
+def test_the_code_of_subjects_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
+    build = partial(subjects.build, shard_folder, steps=6, batch=8, rate=1e-3, seed=0)
+    run = check_run(build, tmp_path, stop_after=2)
+    result = build(tmp_path / "new").evaluate(run.model.eval())
+    assert result["psnr_whole_held"] > result["psnr_half_held"] > 5
+    assert result["looks_whole_held"] < result["looks_half_held"]
+
+
+def test_subjects_are_encoded_as_the_shards_hold_them(shard_folder: Path) -> None:
+    tower = GridTower().eval()
+    state = torch.load(shard_folder / "appearance.pt", weights_only=True)
+    tower.load_state_dict(tower.state_dict() | state)
     kept = clip.Shards(shard_folder)
     index = np.arange(4)
+    grid, _, stored = kept.features("held", index)
     with torch.no_grad():
-        cut = tower.cut(shards.pixels(kept.pictures("held", index)))
-    assert (cut - kept.features("held", index)[2]).abs().max() < 0.02
+        pictures = shards.pixels(kept.pictures("held", index))
+        found = tower.appearance(pictures, grid)
+        assert (found - stored).abs().max() < 0.02
+        # by hand, the first subject of the first picture
+        cut = on_white(pictures, tower.matte(pictures))
+        shares, spots = unpack(found[:1, :LAYOUT])
+        code = tower.subjects(crop(cut[:1], spots[:, 0]))[0]
+    share = APPEARANCE // (int(shares.argmax()) + 1)
+    assert torch.allclose(found[0, LAYOUT : LAYOUT + share], code[:share], atol=1e-3)
 
 
 def test_the_clip_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
@@ -334,9 +379,7 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
     run = check_run(build, tmp_path, stop_after=4)
     result = build(tmp_path / "new").evaluate(run.model.eval())
     assert result.keys() == {
-        f"{what}_{side}"
-        for what in ("velocity", "hint_r2_subjects", "hint_r2_grounds")
-        for side in ("held", "seen")
+        f"{what}_{side}" for what in ("velocity", "ground_r2") for side in ("held", "seen")
     }
     assert all(map(np.isfinite, result.values()))
 
@@ -358,9 +401,8 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
 
 
 def test_the_decoder_learns_how_pictures_look(
-    embedded: Path, random_stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded: Path, random_stack: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(perceptual, "load_trunk", load_toy_trunk)
     distance = perceptual.Perceptual(tmp_path)
     truth = shards.pixels(np.load(embedded / "held-scenes.npy")[:4])
     noisy = truth + 0.3 * torch.randn(truth.shape, generator=generator(0, 0))
@@ -383,20 +425,19 @@ def test_the_decoder_learns_how_pictures_look(
 
 def test_the_hint_draws_subjects_on_white_and_grounds(embedded: Path) -> None:
     pairs = decoder.Pairs(embedded)
-    embeds, subjects, grounds = pairs.parts("train", 64)
-    assert len(embeds) == len(subjects) == len(grounds) == 64
+    embeds, grounds = pairs.grounds("train", 64)
+    assert len(embeds) == len(grounds) == 64
     unet = PocketUNet(block_out_channels=(32, 32, 32), cross_attention_dim=32, encoder_hid_dim=DIM)
-    unet.set_hint(embeds, subjects, grounds, strength=1e-3)
-    drawn = unet.draw_hint(embeds)
-    assert drawn.shape == (64, 24, 16, 16)
-    for part, truth in zip(drawn.chunk(2, 1), (subjects, grounds), strict=True):
-        mean = (truth - truth.mean(0)).square().mean()
-        assert (part - truth).square().mean() < 0.9 * mean
-    # What is seen draws subjects alone, what is said the ground alone.
-    other = embeds.clone()
-    other[:, :SEMANTIC] += 1
-    assert torch.equal(unet.draw_hint(other)[:, :12], drawn[:, :12])
-    assert not torch.equal(unet.draw_hint(other)[:, 12:], drawn[:, 12:])
+    unet.set_hint(embeds, grounds, strength=1e-3)
+    with torch.no_grad():
+        drawn = unet.draw_hint(embeds)
+        spread = (grounds - grounds.mean(0)).square().mean()
+        assert (drawn[:, -12:] - grounds).square().mean() < 0.9 * spread
+        # What is seen draws subjects alone, what is said the ground alone.
+        other = embeds.clone()
+        other[:, :SEMANTIC] += 1
+        assert torch.equal(unet.draw_hint(other)[:, :-12], drawn[:, :-12])
+        assert not torch.equal(unet.draw_hint(other)[:, -12:], drawn[:, -12:])
 
 
 def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
@@ -430,7 +471,8 @@ def test_shards_hold_the_scenes_that_their_rows_describe(shard_folder: Path) -> 
         pictures = np.load(shard_folder / f"{side}-scenes.npy", mmap_mode="r")
         assert len(rows) == len(pictures) == count
         for index in range(0, count, 17):
-            scene, row = sample_scene(seed, index, side), rows[index]
+            free = side == "train" and index % shards.FREE_EVERY == 0
+            scene, row = sample_scene(seed, index, side, free=free), rows[index]
             assert np.array_equal(pictures[index], np.asarray(render(scene)))
             assert (row.caption, row.nouns) == (scene.caption, scene.nouns)
             assert (row.place, row.relation) == (scene.place.name, scene.relation.name)
@@ -498,8 +540,8 @@ def test_embeddings_are_of_the_shards_pictures(embedded: Path, random_stack: Pat
         assert len(stored(f"{name}-embed")) == count
         assert name == "views" or len(stored(f"{name}-latents")) == count
     for name in SIDES:  # one for every scene that the prior may ask for
-        last = range(0, len(kept.rows[name]), embeddings.EDGE_EVERY)[-1]
-        assert len(stored(f"{name}-edges-embed")) == last // embeddings.EDGE_EVERY + 1
+        last = range(0, len(kept.rows[name]), shards.FREE_EVERY)[-1]
+        assert len(stored(f"{name}-edges-embed")) == last // shards.FREE_EVERY + 1
 
 
 def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
@@ -513,7 +555,7 @@ def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
     assert drawn == {sprite.name for sprite in chosen} - held
     for row in shards.read_rows(shard_folder, "train"):
         assert not {chosen[number].name for number, _ in row.subjects} & held
-    batches = clip.Batches(kept, toy_lexicon(Path()), GridTower(DIM), 0, 8)
+    batches = clip.Batches(kept, toy_lexicon(Path()), GridTower(), 0, 8)
 
     class Remembers:
         """The grids of the views, noting which are read."""
@@ -537,7 +579,7 @@ def test_no_trainer_is_given_a_held_out_sprite(shard_folder: Path) -> None:
 
 
 def test_an_epoch_shows_every_scene_once(shard_folder: Path) -> None:
-    batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(DIM), 0, 10)
+    batches = clip.Batches(clip.Shards(shard_folder), toy_lexicon(Path()), GridTower(), 0, 10)
     epochs = [
         np.concatenate([batches.scenes(step) for step in range(first, first + TRAIN_SCENES // 10)])
         for first in (0, TRAIN_SCENES // 10)

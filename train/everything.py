@@ -36,6 +36,9 @@ def steps(runs: Path) -> dict[str, list[str]]:
         "shards": ["train.shards", "--out", shards],
         "features": ["train.features", "--shards", shards],
         "matte": ["train.matte", "--shards", shards, *run("matte")],
+        "layout": ["train.layout", "--shards", shards, *run("layout")],
+        "subjects": ["train.subjects", "--shards", shards, *run("subjects")],
+        "appearance": ["train.appearance", "--shards", shards],
         "clip": ["train.clip", "--shards", shards, *run("clip"), "--export", clip],
         "embeddings": ["train.embeddings", "--shards", shards, "--clip", clip, "--movq", movq],
         "prior": [

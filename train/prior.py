@@ -51,7 +51,7 @@ EMPTY_NOUNS = ("thing", "toy", "figure", "creature")
 BUCKETS = 3
 START_SCENES = 30_000
 ROUTING = 0.1  # rate of queries' and keys' layers, as a share of the others'
-EDGES = 0.8  # chance that a scene with an edge map is given it: a fifth of all
+EDGES = 0.8  # chance that a free scene is given its edge map: a fifth of all
 
 
 def disguised(row: Row, nouns: Sequence[str], rng: random.Random) -> tuple[str, list[str]]:
@@ -161,13 +161,15 @@ class Examples:
                 for (begin, end), number in zip(own, numbers, strict=True):
                     row[begin:end] = number + 1
             complete = [len(s) == len(rows[i].nouns) for s, i in zip(shown, index, strict=True)]
+            given = [i % FREE_EVERY == 0 for i in index]
             found.append(
                 Sample(
                     TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask),
                     swapped,
                     torch.tensor(complete),
                     tuple(rows[i].relation for i in index),
-                    self.control("train", index, [False] * len(index)),
+                    torch.tensor(given),
+                    self.control("train", index, given),
                     self.embeds["train"][index].float(),
                 )
             )

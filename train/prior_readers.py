@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lambda_eclipse.linear import ridge
+from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.slots import APPEARANCE, LAYOUT, places
 from lambda_eclipse.tower import SEMANTIC
 from train.prior_sample import normed
@@ -21,8 +22,11 @@ from train.stickers.scenes import RELATIONS
 RIDGE, FULL = 100.0, 8000  # strength, and scenes below which it grows
 
 
-def _relations(count: int) -> tuple[str, ...]:
-    return tuple(relation.name for relation in RELATIONS if len(relation.spots) == count)
+_SHARES = {count: APPEARANCE // count for count in range(1, MAX_SUBJECTS + 1)}
+
+
+def _relations(*counts: int) -> tuple[str, ...]:
+    return tuple(relation.name for relation in RELATIONS if len(relation.spots) in counts)
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,18 @@ class Reader:
 
     @property
     def who(self) -> tuple[tuple[tuple[str, ...], int], ...]:
-        """Relations, and the number in the prompt of the subject to be read."""
+        """Relations that tell the subject apart in one way, and its number in the prompt.
+
+        The first one is the first in any, the others depend on how many follow.
+        """
+        if self.number == 0:
+            return ((_relations(*_SHARES), 0),)
         return tuple((_relations(count), self.number) for count in self.counts)
 
     @property
     def relations(self) -> tuple[str, ...]:
         """All relations with that many subjects."""
-        return tuple(name for names, _ in self.who for name in names)
+        return _relations(*self.counts)
 
     @property
     def written(self) -> Tensor:
@@ -57,7 +66,6 @@ class Reader:
         return own if self.code.start else torch.cat([torch.arange(SEMANTIC + LAYOUT), own])
 
 
-_SHARES = {count: APPEARANCE // count for count in (1, 2, 3, 4)}
 _FOUR, _THREE = range(_SHARES[4]), range(_SHARES[4], _SHARES[3])
 _TWO, _ONE = range(_SHARES[3], _SHARES[2]), range(_SHARES[2], _SHARES[1])
 READERS = (
@@ -77,8 +85,8 @@ SETS = tuple(
     dict.fromkeys(
         names
         for reader in READERS
-        if len(reader.counts) < 4  # else it always reads
         for names in (reader.relations, *(names for names, _ in reader.who))
+        if len(names) < len(RELATIONS)
     )
 )
 
@@ -151,7 +159,7 @@ def fit_maps(
         numbers = torch.full((len(relations),), -1)
         for names, number in reader.who:
             numbers[among(relations, names)] = number
-        rows = ((numbers >= 0) & complete).nonzero()[:, 0]
+        rows = (among(relations, reader.relations) & complete).nonzero()[:, 0]
         if reader in maps:
             left[rows] += maps[reader].x @ maps[reader].weight.T
         x = normed(subjects[rows, numbers[rows]] + added) - start_of_text

@@ -25,13 +25,15 @@ class Sample:
     """A batch of training scenes: text, which positions are subjects, relations, scenes.
 
     swapped (B, L): the number of a position's subject from 1, 0 for words; complete (B,) bool: all
-    of the scene's subjects are shown; control and scenes (B, D).
+    of the scene's subjects are shown; mapped (B,) bool: the control is an edge map; control and
+    scenes (B, D).
     """
 
     text: TextFeatures
     swapped: Tensor
     complete: Tensor
     relations: tuple[str, ...]
+    mapped: Tensor
     control: Tensor
     scenes: Tensor
 
@@ -110,7 +112,8 @@ class Texts:
         `names`: the scenes' relations. A logistic regression of one token against each other in the
         same scene, scaled to put nine of ten right ones at least 1 above all others, these at 0.
         """
-        scenes = [scene for name in names for scene in self.scenes.get(name, [])]
+        each = max(READ // 4, 2 * READ // len(names))
+        scenes = [scene for name in names for scene in self.scenes.get(name, [])[:each]]
         if not scenes:
             return torch.zeros(0), torch.zeros(())
         tokens = nn.utils.rnn.pad_sequence([x for x, _ in scenes], batch_first=True)

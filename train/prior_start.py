@@ -9,6 +9,7 @@ slower to find who stands where. So it starts with them, all fitted on training 
 - the next blocks' heads (`train.prior_readers`) read one subject each, through a regression of
   reduced rank from that subject to what words and other subjects leave unsaid. Where the words are
   of no such relation, they read the start of the text, as zero;
+- one head reads the edge map, if there is one: a regression from it to where subjects stand;
 - the output layer is the ridge regression of what has come together.
 
 Positions start as smooth waves, large enough to tell one subject from the next: swapped tokens know
@@ -20,6 +21,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse.linear import ridge
@@ -38,6 +40,7 @@ from train.prior_readers import (
     said_by,
 )
 from train.prior_sample import (
+    CONTROL,
     QUERY,
     START,
     SUBJECT,
@@ -108,6 +111,10 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
     width = config.num_attention_heads * config.attention_head_dim
     if width != config.embedding_dim:
         raise ValueError(f"the prior is {width} wide inside; its embeddings {config.embedding_dim}")
+    heads = 1 + max(reader.heads[-1] for reader in READERS)
+    blocks = 1 + max(reader.block for reader in READERS)
+    if config.num_attention_heads < heads or config.num_layers < blocks:
+        raise ValueError(f"the readers need {blocks} blocks of {heads} heads")
     swapped = torch.cat([part.text.states[part.swapped > 0] for part in sample])
     vectors = torch.linalg.eigh(torch.cov(swapped.T)).eigenvectors.T
     spare = vectors[: 2 * WAVES + config.additional_embeddings]  # where subjects differ least
@@ -136,9 +143,12 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
     strength = said.float() * (words @ sure.T + offset)  # of each set where it is true
     typical = strength.sum(0) / said.sum(0).clamp(min=1)
     texts = Texts(prior, sample, added)
-    selectors = {reader: [texts.selector(*part) for part in reader.who] for reader in READERS}
-    for block in sorted({reader.block for reader in READERS if reader.block < config.num_layers}):
+    parts = {part for reader in READERS for part in reader.who}
+    selectors = {part: texts.selector(*part) for part in sorted(parts)}
+    for block in sorted({reader.block for reader in READERS}):
         _start_readers(prior, sample, block, maps, selectors, typical)
+    mapped = torch.cat([part.mapped for part in sample])
+    _start_control(prior, sample, left[mapped])
     _start_output(prior, sample)
 
 
@@ -193,7 +203,7 @@ def _start_readers(
     sample: Sequence[Sample],
     block: int,
     maps: dict[Reader, Map],
-    selectors: dict[Reader, list[tuple[Tensor, Tensor]]],
+    selectors: dict[tuple[tuple[str, ...], int], tuple[Tensor, Tensor]],
     typical: Tensor,
 ) -> None:
     tokens, attention = Tokens(prior, sample, block), prior.transformer_blocks[block].attn1
@@ -214,7 +224,8 @@ def _start_readers(
         stays = NULL - SURE * reads[0][1] + OTHERS * (1 - is_query[1])
         for head in here:
             _score(attention, head, 0, (away, stays), is_start)
-            for part, selector in enumerate(selectors[reader]):
+            for part, who in enumerate(reader.who):
+                selector = selectors[who]
                 if not len(selector[0]):
                     continue  # no such scene
                 weight, bias = reads[1 + part] if len(reader.who) > 1 else (nothing, 1.0)
@@ -229,6 +240,39 @@ def _asking(prior: Prior, names: tuple[str, ...], typical: Tensor) -> tuple[Tens
     which = SETS.index(names)
     weight[CODES.start + which] = 1 / max(float(typical[which]), 0.1)
     return weight, 0.0
+
+
+def _start_control(prior: Prior, sample: Sequence[Sample], left: Tensor) -> None:
+    """The last head of the second block moves subjects to where an edge map has them.
+
+    left (n, W): what words and subjects leave unsaid of the scenes that have one.
+    """
+    if not len(left):
+        return
+    block = 1
+    tokens, attention = Tokens(prior, sample, block), prior.transformer_blocks[block].attn1
+    maps, null = [], None
+    for part in sample:
+        x = normed(given(prior, part, block)[0][:, -prior.config.additional_embeddings])
+        maps.append(x[part.mapped])
+        if null is None and not part.mapped.all():
+            null = x[~part.mapped][0]
+    assert null is not None
+    away = F.normalize(tokens.start() - null, dim=0)
+    x = torch.cat(maps) - null
+    x = x - (x @ away)[:, None] * away  # so that both no map and the start of the text add nothing
+    here = slice(SEMANTIC, SEMANTIC + LAYOUT)
+    weight, _ = ridge(x, left[:, here], RIDGE, centred=False)
+    weight = weight - (weight @ away)[:, None] * away
+    head = attention.heads - 1
+    rows = _rows(attention, head)
+    said = slice(rows.start, rows.start + LAYOUT)
+    attention.to_v.weight[said] = weight
+    attention.to_v.bias[said] = -weight @ null
+    attention.to_out[0].weight[here, said] = torch.eye(LAYOUT)
+    is_query, is_start, is_map = map(tokens.detect, (QUERY, START, CONTROL))
+    _score(attention, head, 0, (OTHERS * is_query[0], OTHERS * is_query[1] - OTHERS / 2), is_map)
+    _score(attention, head, 1, (torch.zeros_like(null), OTHERS / 4), is_start)
 
 
 def _start_output(prior: Prior, sample: Sequence[Sample]) -> None:
