@@ -24,6 +24,8 @@ FRAME_PX = 96  # a subject as it is encoded and drawn
 FRAME_SHARE = 112 / 110  # a frame is so much larger than its subject
 WHITE = 1.0  # of normalised pictures
 
+SEEN, SPECK_PX = 0.12, 1  # how far from white, and how much of a row, is not a ground's remains
+
 LAYOUT = 4 * MAX_SUBJECTS  # how many subjects (4 numbers), then x, y and size of each
 APPEARANCE = 560
 COUNT_SCALE = 2.0
@@ -83,6 +85,23 @@ def read_codes(numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
             share = (shares[:, n - 1] / there[:, k])[:, None]
             codes[:, k, : len(own)] += share * numbers[:, own]
     return codes, there
+
+
+def surround(pictures: Tensor) -> Tensor:
+    """Spots (B, 3) of all that stands in pictures on white (B, 3, 128, 128), taken as one subject.
+
+    Of an empty picture, the middle.
+    """
+    there = (pictures - WHITE).abs().amax(1) > SEEN  # (B, 128, 128)
+    sides = []
+    for axis in (1, 2):  # of rows to look along: columns, then rows, with more than a speck
+        line = there.sum(axis) > SPECK_PX
+        first = line.int().argmax(1)
+        last = SIZE_PX - line.flip(1).int().argmax(1)
+        sides.append((first.where(line.any(1), 0), last.where(line.any(1), SIZE_PX)))
+    (left, right), (top, bottom) = sides
+    size = torch.maximum(right - left, bottom - top)
+    return torch.stack([(left + right) / 2, (top + bottom) / 2, size.float()], 1)
 
 
 def crop(pictures: Tensor, spots: Tensor) -> Tensor:

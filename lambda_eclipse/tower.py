@@ -22,15 +22,25 @@ from timm.models import register_model
 from torch import Tensor, nn
 
 from lambda_eclipse.paper import MAX_SUBJECTS
-from lambda_eclipse.slots import APPEARANCE, LAYOUT, WHITE, crop, pack, unpack, write_codes
+from lambda_eclipse.slots import (
+    APPEARANCE,
+    LAYOUT,
+    WHITE,
+    crop,
+    pack,
+    surround,
+    unpack,
+    write_codes,
+)
 from lambda_eclipse.subject_codec import SubjectEncoder
 
 SEMANTIC = 64
-SEMANTIC_SCALE = 2.0  # root mean square of those numbers; the others' is about 1
+SEMANTIC_SCALE = 4.0  # root mean square of those numbers; the others' is about 1
 GRID = 4  # tokens per side at 128 px
 TAPS = ((4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
 CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 768
 CLASSES = 1000
+NEAR_PX = 8.0  # how far off a subject may have been found
 
 
 class Matte(nn.Module):
@@ -92,9 +102,16 @@ class Layout(nn.Module):
         return self.out(torch.cat([seen, known], 1))
 
     def find(self, grid: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """How many subjects (B,), 1-4, and their spots (B, 4, 3)."""
+        """How many subjects (B,), 1-4, and their spots (B, 4, 3).
+
+        A single one fills the box of all that is there, if that is about where it was found.
+        """
         found = self(grid, pictures)
-        return found[:, :MAX_SUBJECTS].argmax(1) + 1, unpack(found)[1]
+        count, spots = found[:, :MAX_SUBJECTS].argmax(1) + 1, unpack(found)[1]
+        box = surround(pictures)
+        near = (count == 1) & ((box - spots[:, 0]).abs() < NEAR_PX).all(1)
+        spots[:, 0] = torch.where(near[:, None], box, spots[:, 0])
+        return count, spots
 
 
 class GridTower(nn.Module):
@@ -120,13 +137,16 @@ class GridTower(nn.Module):
         self.layout = Layout()
         self.subjects = SubjectEncoder()
 
-    def appearance(self, pictures: Tensor, grid: Tensor) -> Tensor:
+    def appearance(
+        self, pictures: Tensor, grid: Tensor, known: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
         """Who stands where (B, 576), of pictures (B, 3, 128, 128), normalised, and their grid.
 
-        `LAYOUT` numbers, then `APPEARANCE` numbers.
+        `LAYOUT` numbers, then `APPEARANCE` numbers. `known`: how many subjects (B,) and their spots
+        (B, 4, 3), where they need not be found.
         """
         cut = on_white(pictures, self.matte(pictures))
-        count, spots = self.layout.find(grid, cut)
+        count, spots = self.layout.find(grid, cut) if known is None else known
         there = torch.arange(MAX_SUBJECTS, device=count.device) < count[:, None]  # (B, 4)
         rows = there.nonzero()[:, 0]
         codes = cut.new_zeros(len(cut), MAX_SUBJECTS, APPEARANCE)

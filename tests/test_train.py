@@ -321,7 +321,8 @@ def test_subjects_are_encoded_as_the_shards_hold_them(shard_folder: Path) -> Non
     grid, _, stored = kept.features("held", index)
     with torch.no_grad():
         pictures = shards.pixels(kept.pictures("held", index))
-        found = tower.appearance(pictures, grid)
+        known = shards.known_layout([kept.rows["held"][i] for i in index])
+        found = tower.appearance(pictures, grid, known)
         assert (found - stored).abs().max() < 0.02
         # by hand, the first subject of the first picture
         cut = on_white(pictures, tower.matte(pictures))

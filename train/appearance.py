@@ -2,7 +2,9 @@
 
     python -m train.appearance --shards SHARDS
 
-Reads `matte.pt`, `layout.pt` and `subjects.pt`, as their trainers left them beside the shards.
+Reads `matte.pt`, `layout.pt` and `subjects.pt`, as their trainers left them beside the shards. In
+scenes, where subjects stand is known; finding them is a pixel or two less certain, which is nothing
+that the prior could predict.
 Writes `<name>-appearance.npy` (N, 576) float16 for the views and each side's scenes, and
 `appearance.pt`, the three networks' weights as the tower names them.
 """
@@ -14,7 +16,7 @@ import numpy as np
 import torch
 
 from lambda_eclipse.tower import GridTower
-from train.shards import pixels
+from train.shards import known_layout, pixels, read_rows
 
 FIXED = ("matte", "layout", "subjects")  # parts of the tower
 PIECE = 128
@@ -57,11 +59,13 @@ def main() -> None:
         pictures = np.load(folder / f"{stored}.npy", mmap_mode="r")
         pictures = pictures.reshape(-1, *pictures.shape[-3:])
         grid = np.load(folder / f"{name}-grid.npy", mmap_mode="r")
+        scenes = [] if name == "views" else read_rows(folder, name)
         rows = []
         for first in range(0, len(pictures), PIECE):
             here = slice(first, first + PIECE)
             grids = torch.from_numpy(grid[here]).float()
-            rows.append(tower.appearance(pixels(pictures[here]), grids).half().numpy())
+            known = known_layout(scenes[here]) if scenes else None
+            rows.append(tower.appearance(pixels(pictures[here]), grids, known).half().numpy())
         part = path.with_name(path.name + ".part")
         with part.open("wb") as file:
             np.save(file, np.concatenate(rows))

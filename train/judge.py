@@ -60,10 +60,14 @@ def choose_sprites(side: str, count: int, seed: int = 0) -> list[Sprite]:
 
 
 def scene_of(
-    sprites: Sequence[Sprite], place: Place, key: str, relation: Relation = ALONE
+    sprites: Sequence[Sprite],
+    place: Place,
+    key: str,
+    relation: Relation = ALONE,
+    free: bool = False,
 ) -> Scene:
-    """Sprites at a place, as their artists drew them."""
-    return compose(key, random.Random(key), relation, place, tuple(sprites), changed=0)
+    """Sprites at a place, as their artists drew them; `free`: off their spots."""
+    return compose(key, random.Random(key), relation, place, tuple(sprites), 0, free)
 
 
 def cut(picture: Image.Image, spot: Spot) -> Image.Image:

@@ -18,25 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse.paper import MAX_SUBJECTS
-from lambda_eclipse.slots import MIDDLE, pack
+from lambda_eclipse.slots import pack
 from lambda_eclipse.tower import GridTower, Layout, Matte, on_white
 from train.embeddings import edges
 from train.features import FastFeatures, load_trunk
 from train.loop import Run, command, options, train
-from train.shards import Row, pixels, read_rows, read_sprites, train_views
+from train.shards import known_layout, pixels, read_rows, read_sprites, train_views
 
 LINES, ALONE = 8, 8  # one row of so many is an edge map, one a subject alone
 VIEW = (64.0, 64.0, 109.0)  # where a subject alone stands
 EVALUATED = 512
-
-
-def truth(rows: list[Row]) -> tuple[Tensor, Tensor]:
-    """Numbers of subjects (n,) and their spots (n, 4, 3)."""
-    count = torch.tensor([len(row.spots) for row in rows])
-    spots = torch.tensor(MIDDLE).repeat(len(rows), MAX_SUBJECTS, 1)
-    for i, row in enumerate(rows):
-        spots[i, : len(row.spots)] = torch.tensor(row.spots)
-    return count, spots
 
 
 class Pictures:
@@ -81,7 +72,7 @@ class Pictures:
         views = np.sort(rng.choice(self.train_views, size // ALONE, False))
         parts = (self.lines("train", drawn), self.get("train", scenes), self.get("views", views))
         grids, pictures = (torch.cat(rows) for rows in zip(*parts, strict=True))
-        count, spots = truth([self.rows["train"][i] for i in (*drawn, *scenes)])
+        count, spots = known_layout([self.rows["train"][i] for i in (*drawn, *scenes)])
         view = torch.tensor(VIEW).expand(len(views), MAX_SUBJECTS, 3)
         count = torch.cat([count, torch.ones(len(views), dtype=count.dtype)])
         return grids, pictures, count, torch.cat([spots, view])
@@ -106,7 +97,7 @@ def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed:
     @torch.no_grad()
     def evaluate(weights: nn.Module) -> dict[str, float]:
         result, index = {}, np.arange(min(EVALUATED, len(pictures.rows["held"])))
-        count, spots = truth([pictures.rows["held"][i] for i in index])
+        count, spots = known_layout([pictures.rows["held"][i] for i in index])
         there = torch.arange(MAX_SUBJECTS) < count[:, None]
         for name, given in (("scenes", pictures.get), ("edges", pictures.lines)):
             number, found = weights.find(*given("held", index))

@@ -99,10 +99,12 @@ def whole_path(studio: Studio, scenes: Sequence[Scene], shown: bool = True) -> l
     return paint(studio, torch.stack(rows))
 
 
-def alone(side: str) -> tuple[list[Sprite], list[Place], list[Scene]]:
-    """`CANDIDATES` sprites of a side, each alone at a place."""
+def alone(side: str, free: bool = False) -> tuple[list[Sprite], list[Place], list[Scene]]:
+    """`CANDIDATES` sprites of a side, each alone at a place; `free`: off its spot."""
     sprites, places = choose_sprites(side, CANDIDATES), spread_places(CANDIDATES)
-    found = [scene_of([s], p, f"alone-{s.name}") for s, p in zip(sprites, places, strict=True)]
+    found = [
+        scene_of([s], p, f"alone-{s.name}", free=free) for s, p in zip(sprites, places, strict=True)
+    ]
     return sprites, places, found
 
 

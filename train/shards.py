@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lambda_eclipse.paper import MAX_SUBJECTS
+from lambda_eclipse.slots import MIDDLE
 from train.stickers.looks import LOOKS, SIZE_PX, sprite_view
 from train.stickers.render import matte, placed, render
 from train.stickers.scenes import Scene, sample_scene
@@ -159,6 +161,15 @@ class Shards:
         arrays = self.grid[name], self.logits[name], self.appearance[name]
         grid, logits, appearance = (torch.from_numpy(array[index]).float() for array in arrays)
         return grid, logits, appearance
+
+
+def known_layout(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    """How many subjects scenes have (n,), and their spots (n, 4, 3)."""
+    count = torch.tensor([len(row.spots) for row in rows])
+    spots = torch.tensor(MIDDLE).repeat(len(rows), MAX_SUBJECTS, 1)
+    for own, row in zip(spots, rows, strict=True):
+        own[: len(row.spots)] = torch.tensor(row.spots)
+    return count, spots
 
 
 def view_index(

@@ -16,13 +16,11 @@ from torch import Tensor
 from lambda_eclipse import interpolate
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.pipeline import Request, Studio, Subject
-from train.judge import ALONE, Judge, cut
+from train.judge import Judge, cut
 from train.painted import SIDES, alone, embed, paint
 from train.stickers.concepts import CONCEPTS
-from train.stickers.places import Place
 from train.stickers.render import render, stand, subject_view
 from train.stickers.scenes import Scene
-from train.stickers.sprites import Sprite
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 TOLERANCE_PX = 2
@@ -83,15 +81,18 @@ UNSEEN = {
 }
 
 
-def likeness(
-    judge: Judge, pictures: Sequence[Image.Image], sprites: list[Sprite], places: list[Place]
-) -> np.ndarray:
+def likeness(judge: Judge, pictures: Sequence[Image.Image], scenes: Sequence[Scene]) -> np.ndarray:
     """Cosine of each picture's subject with its sprite there, about the mean of all sprites."""
-    spot = ALONE.spots[0]
+    spots = [scene.spots[0] for scene in scenes]
     known = judge.features(
-        [cut(stand(s, p, spot), spot) for s, p in zip(sprites, places, strict=True)]
+        [
+            cut(stand(scene.sprites[0], scene.place, spot), spot)
+            for scene, spot in zip(scenes, spots, strict=True)
+        ]
     )
-    seen = judge.features([cut(picture, spot) for picture in pictures])
+    seen = judge.features(
+        [cut(picture, spot) for picture, spot in zip(pictures, spots, strict=True)]
+    )
     mean = known.mean(0)
     return F.cosine_similarity(seen - mean, known - mean).numpy()
 
@@ -106,7 +107,7 @@ def strength(studio: Studio, judge: Judge) -> dict[str, object]:
     """Mean likeness at each of `STRENGTHS`, one subject alone."""
     result: dict[str, object] = {"strengths": STRENGTHS}
     for side in SIDES:
-        sprites, places, found = alone(side)
+        _, _, found = alone(side)
         views = embed(studio, [subject_view(scene, 0) for scene in found])
         means = []
         for amount in STRENGTHS:
@@ -115,7 +116,7 @@ def strength(studio: Studio, judge: Judge) -> dict[str, object]:
                 for i, scene in enumerate(found)
             ]
             pictures = paint(studio, torch.stack(rows))
-            means.append(float(likeness(judge, pictures, sprites, places).mean()))
+            means.append(float(likeness(judge, pictures, found).mean()))
         result[f"strength_likeness_{side}"] = means
     return result
 
@@ -130,26 +131,32 @@ def edge_agreement(edges: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def canny(studio: Studio, judge: Judge) -> dict[str, float]:
-    """Edge agreement and likeness with the edge map of the scene asked for, and without any."""
+    """Edge maps of scenes whose subjects stand off their spots: what they steer, and at what cost.
+
+    Edge agreement with that scene, and likeness of the subject where it should stand, with the map
+    and without any.
+    """
     result = {}
 
     def edges(picture: Image.Image) -> np.ndarray:
         return np.asarray(edge_map(picture, size_px=picture.width).convert("L")) > 127
 
     for side in SIDES:
-        sprites, places, found = alone(side)
-        views = embed(studio, [subject_view(scene, 0) for scene in found])
-        truth = [render(scene) for scene in found]
-        for name, given in (("map", True), ("none", False)):
+        (_, _, usual), (_, _, free) = alone(side), alone(side, free=True)
+        views = embed(studio, [subject_view(scene, 0) for scene in usual])
+        truth = [render(scene) for scene in free]
+        for name, found in (("map", free), ("none", usual)):
             rows = [
-                studio.embed(_request(scene, views[i], i, canny=truth[i] if given else None))[0]
+                studio.embed(
+                    _request(scene, views[i], i, canny=truth[i] if name == "map" else None)
+                )[0]
                 for i, scene in enumerate(found)
             ]
             pictures = paint(studio, torch.stack(rows))
             pairs = zip(pictures, truth, strict=True)
             agreement = [edge_agreement(edges(image), edges(true)) for image, true in pairs]
             result[f"edges_{name}_{side}"] = float(np.mean(agreement))
-            like = likeness(judge, pictures, sprites, places)
+            like = likeness(judge, pictures, found)
             result[f"edges_likeness_{name}_{side}"] = float(like.mean())
     return result
 
