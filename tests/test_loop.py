@@ -44,7 +44,7 @@ def build(folder: Path, ema_decay: float | None = 0.9, seed: int = 0) -> Run:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     return Run(
         folder, model, optimizer, STEPS, BATCH, compute_loss, evaluate,
-        warmup=3, ema_decay=ema_decay, report_every=4, evaluate_every=5, save_every=100,
+        warmup=3, ema_decay=ema_decay, report_every=4, evaluations=3, save_every=100,
     )  # fmt: skip
 
 
@@ -85,7 +85,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(
     assert same_state(whole.optimizer.state_dict(), resumed.optimizer.state_dict())
     evaluations = [[line for line in log(tmp_path / n) if "held" in line] for n in ("whole", "cut")]
     assert evaluations[0] == evaluations[1]
-    assert [line["step"] for line in evaluations[0]] == [5, 10, STEPS]
+    assert [line["step"] for line in evaluations[0]] == [4, 8, STEPS]
 
 
 def test_training_changes_the_model_and_its_loss_goes_down(tmp_path: Path) -> None:

@@ -99,9 +99,7 @@ def test_the_dominant_colour_is_the_subjects() -> None:
 
 def test_likeness_is_full_for_the_sprite_itself_and_less_for_another() -> None:
     sprites, places = choose_sprites("held", 8), spread_places(8)
-    found = [
-        scene_of([s], place, f"l-{s.name}") for s, place in zip(sprites, places, strict=True)
-    ]
+    found = [scene_of([s], place, f"l-{s.name}") for s, place in zip(sprites, places, strict=True)]
     truth = [render(scene) for scene in found]
     own = likeness(PixelJudge(), truth, found)
     other = likeness(PixelJudge(), truth[1:] + truth[:1], found)

@@ -8,7 +8,6 @@ so it learns from quarters of pictures: four times as many subjects for the same
 metric: PSNR in dB of whole scenes with held-out sprites (and of new scenes with training sprites).
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +94,7 @@ def build(
         compute_loss,
         evaluate,
         ema_decay=0.998,
-        evaluate_every=max(1, math.ceil(steps / 10)),
+        evaluations=10,
     )
 
 

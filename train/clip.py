@@ -14,7 +14,6 @@ groups), and one view of a held-out sprite → its other view R@1.
 """
 
 import gzip
-import math
 import random
 from pathlib import Path
 
@@ -237,7 +236,7 @@ def build(
         warmup=60,
         ema_decay=0.99,
         report_every=20,
-        evaluate_every=max(1, math.ceil(steps / 12)),
+        evaluations=12,
         save_every=100,
     )
 

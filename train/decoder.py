@@ -13,7 +13,6 @@ Held-out metrics: the same losses on held-out scenes, with fixed noise, and the 
 grounds' variance that the hint explains.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -227,7 +226,7 @@ def build(
         evaluate,
         warmup=100,
         ema_decay=0.999,
-        evaluate_every=max(1, math.ceil(steps / 12)),
+        evaluations=12,
         save_every=200,
     )
 

@@ -9,7 +9,6 @@ Held-out metrics: how often the number of subjects is right, and the mean error 
 in pixels, on scenes of held-out sprites and on their edge maps.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +113,7 @@ def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed:
         compute_loss,
         evaluate,
         ema_decay=0.995,
-        evaluate_every=max(1, math.ceil(steps / 8)),
+        evaluations=8,
     )
 
 

@@ -33,10 +33,15 @@ class Run:
     warmup: int = 100
     ema_decay: float | None = None
     report_every: int = 50
-    evaluate_every: int = 500
+    evaluations: int = 10  # in all
     save_every: int = 250
     max_norm: float = 1.0
     ema: nn.Module | None = field(default=None, init=False)
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps between evaluations."""
+        return max(1, math.ceil(self.steps / self.evaluations))
 
 
 def learning_rate_factor(step: int, steps: int, warmup: int) -> float:

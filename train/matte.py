@@ -9,7 +9,6 @@ white already. Writes `matte.pt` beside the shards.
 Held-out metric: PSNR in dB of scenes of held-out sprites on white, and of the untouched scenes.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +85,7 @@ def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed:
         compute_loss,
         evaluate,
         ema_decay=0.995,
-        evaluate_every=max(1, math.ceil(steps / 6)),
+        evaluations=6,
     )
 
 

@@ -18,7 +18,6 @@ Held-out metrics: mean cosine of predicted and true embedding on one- and two-su
 the subjects as pictures and as plain words, plain and about the mean embedding.
 """
 
-import math
 import random
 import re
 from collections.abc import Sequence
@@ -304,7 +303,7 @@ def build(
         warmup=60,
         ema_decay=0.995,
         report_every=20,
-        evaluate_every=max(1, math.ceil(steps / 10)),
+        evaluations=10,
         save_every=200,
     )
 

@@ -11,7 +11,6 @@ Held-out metrics: PSNR in dB and distance of looks of frames drawn from whole co
 half that each of two subjects has, for views of held-out sprites.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -133,7 +132,7 @@ def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed:
         compute_loss,
         evaluate,
         ema_decay=0.998,
-        evaluate_every=max(1, math.ceil(steps / 12)),
+        evaluations=12,
     )
 
 
