@@ -82,7 +82,7 @@ def read_codes(numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     there = shares.flip(1).cumsum(1).flip(1)  # that there are more than k subjects
     for n in range(1, MAX_SUBJECTS + 1):
         for k, own in enumerate(places(n)):
-            share = (shares[:, n - 1] / there[:, k])[:, None]
+            share = (shares[:, n - 1] / there[:, k].clamp(min=1e-6))[:, None]
             codes[:, k, : len(own)] += share * numbers[:, own]
     return codes, there
 

@@ -32,7 +32,7 @@ from train.stickers.places import PLACES
 DROP = 0.1
 RIDGE_SCENES = 20_000  # that the hint is regressed on
 PURE = 0.7  # share of rows that are all noise: the pocket stack paints in one step
-LOOKED_AT = 8  # rows of a step that --perceptual compares
+LOOKED_AT = 12  # rows of a step that --perceptual compares
 FORGIVEN = 0.25  # noise on embeddings, up to this share of their own spread
 SURE = 0.2  # of that for the numbers that say where subjects stand
 SCHEDULER = {
