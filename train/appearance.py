@@ -63,7 +63,7 @@ def main() -> None:
         rows = []
         for first in range(0, len(pictures), PIECE):
             here = slice(first, first + PIECE)
-            grids = torch.from_numpy(grid[here]).float()
+            grids = torch.from_numpy(np.array(grid[here])).float()
             known = known_layout(scenes[here]) if scenes else None
             rows.append(tower.appearance(pixels(pictures[here]), grids, known).half().numpy())
         part = path.with_name(path.name + ".part")

@@ -64,9 +64,13 @@ class Tokens:
         """The start of the text, normalised (W,): the same in every scene."""
         return normed(self.x[self.kind == START][0])
 
-    def detect(self, kind: int) -> tuple[Tensor, Tensor]:
-        """Weight (W,) and bias () of what is about 1 at tokens of this kind, 0 at others."""
-        weight, bias = ridge(normed(self.x), (self.kind == kind).float()[:, None], strength=0.1)
+    def detect(self, kind: int, last: int | None = None) -> tuple[Tensor, Tensor]:
+        """Weight (W,) and bias () of what is about 1 at tokens of this kind, 0 at others.
+
+        `last`: the last of several kinds.
+        """
+        wanted = (self.kind >= kind) & (self.kind <= (kind if last is None else last))
+        weight, bias = ridge(normed(self.x), wanted.float()[:, None], strength=0.1)
         return weight[0], bias[0]
 
 

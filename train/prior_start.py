@@ -41,6 +41,7 @@ from train.prior_readers import (
 )
 from train.prior_sample import (
     CONTROL,
+    DETECTED,
     QUERY,
     START,
     SUBJECT,
@@ -140,13 +141,11 @@ def start(prior: Prior, sample: Sequence[Sample]) -> None:
         unsaid = scenes - (words @ weight.T + bias)
         maps = fit_maps(maps, unsaid, subjects, added, after.start(), spare, relations, complete)
         left = scenes - sum(said_by(reader, found, len(scenes)) for reader, found in maps.items())
-    strength = said.float() * (words @ sure.T + offset)  # of each set where it is true
-    typical = strength.sum(0) / said.sum(0).clamp(min=1)
     texts = Texts(prior, sample, added)
     parts = {part for reader in READERS for part in reader.who}
     selectors = {part: texts.selector(*part) for part in sorted(parts)}
     for block in sorted({reader.block for reader in READERS}):
-        _start_readers(prior, sample, block, maps, selectors, typical)
+        _start_readers(prior, sample, block, maps, selectors)
     mapped = torch.cat([part.mapped for part in sample])
     _start_control(prior, sample, left[mapped])
     _start_output(prior, sample)
@@ -204,16 +203,16 @@ def _start_readers(
     block: int,
     maps: dict[Reader, Map],
     selectors: dict[tuple[tuple[str, ...], int], tuple[Tensor, Tensor]],
-    typical: Tensor,
 ) -> None:
     tokens, attention = Tokens(prior, sample, block), prior.transformer_blocks[block].attn1
     is_query, is_start = map(tokens.detect, (QUERY, START))
+    is_extra = tokens.detect(CONTROL, QUERY)
+    asking = _Asking(prior, sample, block)
     nothing = torch.zeros(attention.to_q.in_features)
     _clear(attention)
     for reader in (reader for reader in READERS if reader.block == block):
         here = reader.heads
-        names = (reader.relations, *(n for n, _ in reader.who))
-        reads = [_asking(prior, n, typical) for n in names]  # queries: 1 where words are sure
+        reads = [asking.of(names) for names in (reader.relations, *(n for n, _ in reader.who))]
         rows = slice(_rows(attention, here[0]).start, _rows(attention, here[-1]).stop)
         out, value = maps[reader].reduced(rows.stop - rows.start)
         out[CODES] = 0
@@ -230,16 +229,34 @@ def _start_readers(
                     continue  # no such scene
                 weight, bias = reads[1 + part] if len(reader.who) > 1 else (nothing, 1.0)
                 _score(attention, head, 1 + part, (FOUND * weight, FOUND * bias), selector)
+            # what finds a subject among words knows nothing of the tokens after them
+            _score(attention, head, 1 + len(reader.who), (nothing, -OTHERS), is_extra)
 
 
-def _asking(prior: Prior, names: tuple[str, ...], typical: Tensor) -> tuple[Tensor, float]:
-    """Weight (W,) and bias of what is about 1 in the query where words are of these relations."""
-    weight = torch.zeros(prior.transformer_blocks[0].attn1.to_q.in_features)
-    if names not in SETS:
-        return weight, 1.0  # all there are
-    which = SETS.index(names)
-    weight[CODES.start + which] = 1 / max(float(typical[which]), 0.1)
-    return weight, 0.0
+class _Asking:
+    """How sure words are of each set of relations, as the query says it at a block."""
+
+    def __init__(self, prior: Prior, sample: Sequence[Sample], block: int) -> None:
+        sample = sample[:DETECTED]
+        query = torch.cat([normed(given(prior, part, block)[0][:, -1]) for part in sample])
+        relations = [relation for part in sample for relation in part.relations]
+        complete = torch.cat([part.complete for part in sample])
+        self.width = query.shape[1]
+        self.levels: list[tuple[float, float]] = []  # where it is false, and where it is true
+        for code, names in zip(query[:, CODES].T, SETS, strict=True):
+            said = among(relations, names)
+            low, high = (code[complete & where].mean().nan_to_num() for where in (~said, said))
+            self.levels.append((float(low), float(high)))
+
+    def of(self, names: tuple[str, ...]) -> tuple[Tensor, float]:
+        """Weight (W,) and bias of what is 1 in the query where words are of these, else 0."""
+        weight = torch.zeros(self.width)
+        if names not in SETS:
+            return weight, 1.0  # all there are
+        low, high = self.levels[SETS.index(names)]
+        scale = 1 / max(high - low, 0.1)
+        weight[CODES.start + SETS.index(names)] = scale
+        return weight, -low * scale
 
 
 def _start_control(prior: Prior, sample: Sequence[Sample], left: Tensor) -> None:
