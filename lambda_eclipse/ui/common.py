@@ -55,6 +55,11 @@ def sampling_panel(prefix: str = "") -> Sampling:
         )  # fmt: skip
 
 
+def recipe_switch(elem_id: str) -> gr.Checkbox:
+    """Whether PNGs carry their recipe."""
+    return gr.Checkbox(label=t("recipe.switch"), info=t("recipe.info"), value=True, elem_id=elem_id)
+
+
 def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML) -> None:
     """Close the generators of `running`, which stops their jobs within one step, and say so."""
 

@@ -58,11 +58,13 @@ def section_html(head: str, about: str) -> str:
 
 def cost_text(pace: Pace, pictures: int, steps: int) -> str:
     """How long so many pictures take at the pace of this machine."""
-    if pace.step_s is None:
+    seconds = pace.seconds(pictures, steps)
+    if seconds is None:
         return t("cost.unknown")
-    seconds = pace.step_s * pictures * steps
+    if seconds < 1:
+        return t("cost.instant")
     if seconds < 90:
-        return t("cost.seconds", seconds=max(1, round(seconds)))
+        return t("cost.seconds", seconds=round(seconds))
     return t("cost.minutes", minutes=round(seconds / 60, 1))
 
 

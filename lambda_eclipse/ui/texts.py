@@ -42,6 +42,7 @@ ENGLISH: dict[str, str] = {
     "note.seed": "Seed {seeds} · {seconds} s",
     "note.seeds": "Seeds {seeds} · {seconds} s",
     "cost.unknown": "How long it takes is known after the first picture.",
+    "cost.instant": "Takes less than a second on this machine.",
     "cost.seconds": "Takes about {seconds} s on this machine.",
     "cost.minutes": "Takes about {minutes} min on this machine.",
     # Subjects

@@ -36,6 +36,7 @@ TEXTS: dict[str, str] = {
     "note.seed": "Startwert {seeds} · {seconds} s",
     "note.seeds": "Startwerte {seeds} · {seconds} s",
     "cost.unknown": "Wie lange es dauert, ist nach dem ersten Bild bekannt.",
+    "cost.instant": "Dauert auf diesem Rechner weniger als eine Sekunde.",
     "cost.seconds": "Dauert auf diesem Rechner etwa {seconds} s.",
     "cost.minutes": "Dauert auf diesem Rechner etwa {minutes} min.",
     # Subjects

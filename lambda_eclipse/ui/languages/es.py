@@ -36,6 +36,7 @@ TEXTS: dict[str, str] = {
     "note.seed": "Semilla {seeds} · {seconds} s",
     "note.seeds": "Semillas {seeds} · {seconds} s",
     "cost.unknown": "Cuánto tarda se sabrá tras la primera imagen.",
+    "cost.instant": "Tarda menos de un segundo en este equipo.",
     "cost.seconds": "Tarda unos {seconds} s en este equipo.",
     "cost.minutes": "Tarda unos {minutes} min en este equipo.",
     # Subjects

@@ -36,6 +36,7 @@ TEXTS: dict[str, str] = {
     "note.seed": "シード {seeds} · {seconds} 秒",
     "note.seeds": "シード {seeds} · 計 {seconds} 秒",
     "cost.unknown": "所要時間は最初の画像のあとに分かります。",
+    "cost.instant": "このマシンでは 1 秒もかかりません。",
     "cost.seconds": "このマシンでは約 {seconds} 秒かかります。",
     "cost.minutes": "このマシンでは約 {minutes} 分かかります。",
     # Subjects

@@ -35,6 +35,7 @@ TEXTS: dict[str, str] = {
     "note.seed": "种子 {seeds} · {seconds} 秒",
     "note.seeds": "种子 {seeds} · 共 {seconds} 秒",
     "cost.unknown": "生成第一张图片后即可预估所需时间。",
+    "cost.instant": "在本机上不到一秒。",
     "cost.seconds": "在本机上大约需要 {seconds} 秒。",
     "cost.minutes": "在本机上大约需要 {minutes} 分钟。",
     # Subjects
