@@ -281,7 +281,7 @@ def test_a_picture_without_a_recipe_is_refused(
 def test_a_png_is_painted_again_to_the_bit(engine: Engine, visit: Visit, painted: str) -> None:
     *_, (gallery, note, _) = KeepActions(engine).reproduce(visit, painted)
     assert Image.open(gallery[0][0]).tobytes() == Image.open(painted).tobytes()
-    assert "Seed 6" in note and len(visit.history) == 1
+    assert "seed 6" in note and len(visit.history) == 1
     with pytest.raises(gr.Error, match="did not come from the Compose form"):
         visit.choose(visit.history[0])
         ResultsActions(engine).restore(visit)

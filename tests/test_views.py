@@ -40,7 +40,7 @@ def word(page: Page, number: int) -> str:
 
 def generate(page: Page) -> None:
     page.locator("#generate").click()
-    expect(page.locator("#progress")).to_contain_text("Seed")
+    expect(page.locator("#progress")).to_contain_text("Finished")
     expect(page.locator("#gallery img").first).to_be_visible()
 
 

@@ -141,7 +141,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                     render = gr.Button(t("point.paint"), variant="primary", elem_id="render")
                     stop = gr.Button(t("stop"), variant="stop", elem_id="explore-stop")
             how = Spoken(lambda: progress_html(note=t("explore.how")))
-            progress = gr.HTML(how, elem_id="explore-progress")
+            progress = gr.HTML(how, elem_id="explore-progress", elem_classes="le-news")
             form = [source, *named, *corners, mode, tuning.steps, tuning.guidance, seed]
             view = Explore(
                 source, corners, form, [named[1], named[4]], seed, tuning, recipe, pad, x, y,
@@ -180,16 +180,16 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
     gr.on([x.input, y.input, x.release, y.release], None, [x, y], pad, js=TO_PAD, **PRIVATE)
     render.click(None, None, view.progress, js=WAITING, **PRIVATE)
     form = [visit, *view.form, x, y, view.recipe]
-    at_sliders = gr.on(
-        [render.click, x.release, y.release], actions.at, form, shown, api_name="at",
-        trigger_mode="always_last", **QUIET, **HEAVY,
-    )  # fmt: skip
+    at_point = render.click(
+        actions.at, form, shown, api_name="at", trigger_mode="always_last", **QUIET, **HEAVY
+    )
     latest: dict[str, Any] = {"trigger_mode": "always_last", **PRIVATE, **HEAVY}
+    at_sliders = gr.on([x.release, y.release], actions.at_sliders, form, shown, **latest)
     dragged = [visit, pad, view.recipe, *view.form]
     at_pad = pad.release(actions.at_pad, dragged, shown, **latest)
     moving = pad.input(actions.quick, dragged, shown, **latest)
     # A move makes a full picture of the last point pointless: stop that first.
-    pad.start(None, None, None, cancels=[at_sliders, at_pad])
+    pad.start(None, None, None, cancels=[at_point, at_sliders, at_pad])
     source, prompt, *rest = view.form
     subjects = rest[:6]
     filled = view.cards.click(
@@ -202,7 +202,7 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
         [widget.change for widget in named], actions.name_corners, named, pad,
         trigger_mode="always_last", **PRIVATE,
     )  # fmt: skip
-    return [at_sliders, at_pad, moving, example]
+    return [at_point, at_sliders, at_pad, moving, example]
 
 
 def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:

@@ -77,6 +77,7 @@ class ExploreActions:
         """
 
         def values() -> Iterator[tuple]:
+            visit.rest = (float(x), float(y))
             square = read_square((
                 corners_from, prompt, noun_a, picture_a1, picture_a2, noun_b, picture_b1,
                 picture_b2, top_left, top_right, bottom_left, bottom_right, mode, steps, guidance,
@@ -86,6 +87,12 @@ class ExploreActions:
             yield from self._point(visit, square, float(x), float(y), bool(with_recipe))
 
         yield from reporting(values(), BLANK)
+
+    def at_sliders(self, visit: Visit, *form: Any) -> Iterator[tuple]:
+        """`at` for the sliders: they tell of a release, too, when the focus only passes by."""
+        *_, x, y, _ = form
+        if (float(x), float(y)) != visit.rest:
+            yield from self.at(visit, *form)
 
     def at_pad(
         self, visit: Visit, point: tuple[float, float], recipe: bool, *form: Any
@@ -204,7 +211,7 @@ class ExploreActions:
         row, column = divmod(int(event.index), int(size))
         at = place(min(row, int(size) - 1), column, int(size))
         path = cells_of(visit, visit.square).get(at) if visit.square else None
-        x, y = point(at)
+        x, y = visit.rest = point(at)
         return [given(visit, path, recipe) if path else gr.skip(), x, y, (x, y)]
 
     def name_corners(self, source: str, noun_a: str, noun_b: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 label=t("restore.file"), file_types=[".png"], type="filepath", height=120,
                 elem_id="restore-file",
             )  # fmt: skip
-            found = gr.HTML(elem_id="restore-found")
+            found = gr.HTML(elem_id="restore-found", elem_classes="le-news")
             _section("shelf.head", "shelf.about")
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
             number = gr.Radio(slots, value=1, label=t("shelf.slot"), elem_id="shelf-slot")
@@ -51,7 +51,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 label=t("shelf.title"), columns=5, height="auto", object_fit="contain", buttons=[],
                 allow_preview=False, interactive=False, elem_id="shelf",
             )  # fmt: skip
-            loaded = gr.HTML(elem_id="shelf-note")
+            loaded = gr.HTML(elem_id="shelf-note", elem_classes="le-news")
             card = gr.File(
                 label=t("shelf.file"), file_types=[".png"], type="filepath", height=120,
                 elem_id="shelf-file",
@@ -63,7 +63,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 format="png", buttons=["download", "download_all", "fullscreen"],
                 interactive=False, elem_id="history",
             )  # fmt: skip
-            chosen = gr.HTML(t("chosen.none"), elem_id="history-chosen")
+            chosen = gr.HTML(t("chosen.none"), elem_id="history-chosen", elem_classes="le-news")
             back = gr.Button(t("chosen.restore"), elem_id="history-restore")
             _section("delete.head", "delete.about")
             delete = gr.Button(t("delete"), variant="stop", elem_id="delete")

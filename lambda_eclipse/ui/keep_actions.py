@@ -71,7 +71,7 @@ class KeepActions:
             form = self._form(visit, recipe, same)
         found = [told(line) for line in found] or [t("restore.same")]
         lines = "".join(f"<li>{escape(line)}</li>" for line in found)
-        return [*form, f'<ul class="le-found" role="status">{lines}</ul>']
+        return [*form, f'<ul class="le-found">{lines}</ul>']
 
     def _form(self, visit: Visit, recipe: Any, same: bool) -> list[Any]:
         """As `results_actions.form_of`, from a recipe. Its subjects become concept cards.

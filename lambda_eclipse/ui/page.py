@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from lambda_eclipse.ui import language
+from lambda_eclipse.ui import access, language
 from lambda_eclipse.ui.chooser import language_chooser
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
 from lambda_eclipse.ui.compose import Compose, compose_view, tell_cost
@@ -25,7 +25,6 @@ from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
 STYLE = Path(__file__).with_name("style.css")
-NAMES = Path(__file__).with_name("names.js")
 POLL_S = 1.0
 SAME = "(value) => value"
 CACHE_S = (600, 3600)  # look every ten minutes, delete files older than an hour
@@ -77,7 +76,9 @@ def build(engine: Engine) -> gr.Blocks:
             gr.HTML(Spoken(_title), elem_id="title")
             with gr.Row(elem_classes="le-header-end"):
                 language_chooser()
-                status = gr.HTML(Spoken(lambda: status_html(engine.status())), elem_id="status")
+                status = gr.HTML(Spoken(lambda: status_html(engine.status())), elem_id="status",
+                    elem_classes="le-news",
+                )  # fmt: skip
         with gr.Tabs(elem_id="views") as tabs:
             with gr.Tab(t("view.compose"), id="compose", elem_id="view-compose"):
                 compose = compose_view(engine, visit)
@@ -195,7 +196,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         share=share,
         theme=theme,
         css_paths=STYLE,
-        js=NAMES.read_text(encoding="utf-8"),
+        js=access.script(),
         app_kwargs={"middleware": [Middleware(language.Listener)]},
         ssr_mode=False,
         run_history=False,
