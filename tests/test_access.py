@@ -7,10 +7,10 @@ from browser import visit
 from fakes import FakeStudio
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from lambda_eclipse.ui.access import NAMES
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import SUBJECTS
 from lambda_eclipse.ui.page import build, launch
+from lambda_eclipse.ui.scripts import NAMES
 from lambda_eclipse.ui.texts import TABLES
 
 GERMAN = TABLES["de"]

@@ -138,6 +138,20 @@ def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path)
     page.close()
 
 
+def test_what_cannot_be_done_is_said(chrome: Browser, url: str) -> None:
+    page, _, errors = visit(chrome, url)
+    said = page.locator(".toast-message-text")
+    page.locator("#chosen-panel button").first.click()
+    for number, button in enumerate(("#to-slot", "#to-corner", "#vary", "#restore-chosen"), 1):
+        page.locator(button).click()
+        expect(said).to_have_count(number)
+    page.get_by_role("tab", name="Keep").click()
+    page.locator("#history-restore").click()
+    expect(said).to_have_text(["Click a picture to choose it."] * 5)
+    assert not errors
+    page.close()
+
+
 def test_settings_stay_in_the_browser(chrome: Browser, url: str) -> None:
     context = chrome.new_context()
     page, _, _ = visit(context, url)

@@ -91,7 +91,7 @@
     sources.push(['toast', document.querySelector('.toast-wrap')]);
     for (const [id, element] of sources) {
       const parts = id === 'toast' ? '.toast-message-text' : id === 'strip' ? '.le-warn' : null;
-      const text = !element ? '' : !parts ? words(element)
+      const text = !element ? '' : !parts ? words(element.querySelector('.html-container'))
         : [...element.querySelectorAll(parts)].map(words).join(' ');
       const busy = !!element && !!element.querySelector('.le-busy');
       const before = known.get(id) || {text: id === 'toast' ? '' : text, at: 0};

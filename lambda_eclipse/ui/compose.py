@@ -157,8 +157,8 @@ def _watch_form(actions: ComposeActions, view: Compose) -> None:
     timed = [view.count, view.sampling.steps]
     gr.on([widget.change for widget in timed], actions.cost, timed, view.cost, **quiet)
     preset = [view.sampling.steps, view.sampling.guidance, view.count]
-    view.draft.click(actions.draft, None, preset, queue=False, **PRIVATE)
-    view.best.click(actions.best, None, preset, queue=False, **PRIVATE)
+    view.draft.click(actions.draft, None, preset, **PRIVATE)
+    view.best.click(actions.best, None, preset, **PRIVATE)
 
 
 def _wire_results(engine: Engine, visit: gr.State, view: Compose) -> list[Any]:
@@ -167,10 +167,8 @@ def _wire_results(engine: Engine, visit: gr.State, view: Compose) -> list[Any]:
     results.gallery.select(
         actions.choose, visit, [results.chosen, results.compare, results.panel], **PRIVATE
     )
-    results.to_slot.click(
-        actions.to_slot, [visit, results.slot], view.everything, queue=False, **PRIVATE
-    )
-    results.restore.click(actions.restore, visit, view.form, queue=False, **PRIVATE)
+    results.to_slot.click(actions.to_slot, [visit, results.slot], view.everything, **PRIVATE)
+    results.restore.click(actions.restore, visit, view.form, **PRIVATE)
     shown = [results.gallery, results.progress, results.bars]
     varied = results.vary.click(
         actions.vary, [visit, results.angle, results.number, view.recipe], shown,

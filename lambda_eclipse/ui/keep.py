@@ -22,11 +22,12 @@ RELOAD = f"() => {{ window.localStorage.clear(); {FORGET} window.location.reload
 
 @dataclass(frozen=True)
 class Keep:
-    """The widgets that the page wires."""
+    """What the page wires: widgets, and the event after which a form is back."""
 
     history: gr.Gallery
     shelf: gr.Gallery
     delete: gr.Button
+    filled: Any
 
 
 def _section(head: str, about: str) -> gr.HTML:
@@ -69,20 +70,20 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
             delete = gr.Button(t("delete"), variant="stop", elem_id="delete")
     results = compose.results
     shown = [results.gallery, results.progress, results.bars]
-    filled = file.upload(
-        actions.restore, [visit, file], [*compose.form, found], queue=False, **PRIVATE
-    )
+    filled = file.upload(actions.restore, [visit, file], [*compose.form, found], **PRIVATE)
     again = filled.success(
         actions.reproduce, [visit, file], shown, api_name="reproduce", **QUIET, **HEAVY
     )
     again.then(actions.history, visit, history, **PRIVATE)
+    for event in (again.then, filled.failure):  # the place is free for the next one
+        event(None, None, file, js="() => null", queue=False, **PRIVATE)
     history.select(actions.choose, visit, chosen, queue=False, **PRIVATE)
-    back.click(actions.bring_back, visit, compose.form, queue=False, **PRIVATE)
+    back.click(actions.bring_back, visit, compose.form, **PRIVATE)
     shelf.select(
         actions.take, [visit, number], [*compose.everything, loaded], queue=False, **PRIVATE
     )
-    card.upload(actions.shelve, [visit, card], shelf, queue=False, **PRIVATE)
-    return Keep(history, shelf, delete)
+    card.upload(actions.shelve, [visit, card], shelf, **PRIVATE)
+    return Keep(history, shelf, delete, filled)
 
 
 def wire_keep(engine: Engine, visit: gr.State, keep: Keep, tab: gr.Tab, running: list[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from lambda_eclipse.ui import access, language
+from lambda_eclipse.ui import language, scripts
 from lambda_eclipse.ui.chooser import language_chooser
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
 from lambda_eclipse.ui.compose import Compose, compose_view, tell_cost
@@ -93,10 +93,11 @@ def build(engine: Engine) -> gr.Blocks:
         )  # fmt: skip
         stop_with(explore.stop, [sent], explore.progress)
         explore.running.append(sent)
+        keep.filled.success(lambda: gr.Tabs(selected="compose"), None, tabs, queue=False, **PRIVATE)
         wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
         compose.results.to_corner.click(
             ResultsActions(engine).to_corner, [visit, compose.results.corner], explore.corners,
-            queue=False, **PRIVATE,
+            **PRIVATE,
         ).success(
             lambda: (PICTURES, gr.Tabs(selected="explore")), None, [explore.source, tabs],
             queue=False, **PRIVATE,
@@ -196,7 +197,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         share=share,
         theme=theme,
         css_paths=STYLE,
-        js=access.script(),
+        js=scripts.script(),
         app_kwargs={"middleware": [Middleware(language.Listener)]},
         ssr_mode=False,
         run_history=False,

@@ -1,6 +1,7 @@
-"""For those who listen and those who use keys: what Gradio's controls are called, in our words.
+"""What runs in the browser beside Gradio, and what it says there.
 
-The script beside this module does the rest: groups, news of what runs, and where the focus goes.
+`access.js` is for those who listen and those who use keys: it gives names, groups, and news of what
+runs, and keeps the focus. `files.js` takes what is dropped or pasted anywhere on the page.
 """
 
 import json
@@ -9,7 +10,11 @@ from pathlib import Path
 from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.texts import t
 
-SOURCE = Path(__file__).with_name("access.js").read_text(encoding="utf-8")
+ACCESS, FILES = (
+    Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("access.js", "files.js")
+)
+# How a PNG's chunk of text with a recipe begins; see `recipe.KEYWORD`.
+RECIPE_MARK = "zTXtlambda-eclipse\0"
 
 # What Gradio calls its controls, in English to everyone, and the keys of what they are.
 NAMES: dict[str, str] = {
@@ -50,6 +55,7 @@ def script() -> Spoken:
 
     def make() -> str:
         said = {theirs: t(key, **FIELDS) for theirs, key in NAMES.items()}
-        return f"() => ({SOURCE})({json.dumps(said)})"
+        names, mark = json.dumps(said), json.dumps(RECIPE_MARK)
+        return f"() => {{ ({ACCESS})({names}); ({FILES})({mark}); }}"
 
     return Spoken(make)
