@@ -116,7 +116,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                     [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
                     label=t("mode"), elem_id="mode",
                 )  # fmt: skip
-                with gr.Row():
+                with gr.Row(elem_classes="le-send"):
                     seed = gr.Number(
                         label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
                         min_width=120, elem_id="explore-seed",

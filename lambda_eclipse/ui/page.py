@@ -180,6 +180,8 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         # Dark enough to read: 4.5 to 1 at least.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_300",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
