@@ -190,8 +190,8 @@ ENGLISH: dict[str, str] = {
     "note.path": "{count} frames · seed {seed}",
     # Keep
     "restore.head": "Restore",
-    "restore.about": "A PNG painted here carries its recipe: drop it, and the form "
-    "comes back and the picture is painted again.",
+    "restore.about": "A PNG painted here carries its recipe: drop it anywhere on this page, and "
+    "the form comes back and the picture is painted again.",
     "restore.file": "PNG with a recipe",
     "restore.same": "Nothing is different here: the picture comes out the same.",
     "shelf.head": "Shelf",

@@ -186,8 +186,8 @@ TEXTS: dict[str, str] = {
     "note.path": "{count} Einzelbilder · Startwert {seed}",
     # Keep
     "restore.head": "Wiederherstellen",
-    "restore.about": "Eine hier erzeugte PNG-Datei trägt ihr Rezept: Lege sie ab, und das Formular "
-    "kommt zurück und das Bild wird noch einmal erzeugt.",
+    "restore.about": "Eine hier erzeugte PNG-Datei trägt ihr Rezept: Lege sie irgendwo auf dieser "
+    "Seite ab, und das Formular kommt zurück und das Bild wird noch einmal erzeugt.",
     "restore.file": "PNG-Datei mit Rezept",
     "restore.same": "Hier ist nichts anders: Das Bild wird genau gleich.",
     "shelf.head": "Regal",

@@ -186,8 +186,8 @@ TEXTS: dict[str, str] = {
     "note.path": "{count} fotogramas · semilla {seed}",
     # Keep
     "restore.head": "Restaurar",
-    "restore.about": "Un PNG generado aquí lleva su receta: suéltalo, y el formulario vuelve y la "
-    "imagen se genera de nuevo.",
+    "restore.about": "Un PNG generado aquí lleva su receta: suéltalo en cualquier parte de esta "
+    "página, y el formulario vuelve y la imagen se genera de nuevo.",
     "restore.file": "PNG con receta",
     "restore.same": "Aquí nada es distinto: la imagen sale igual.",
     "shelf.head": "Estante",

@@ -187,8 +187,8 @@ TEXTS: dict[str, str] = {
     "note.path": "{count} フレーム · シード {seed}",
     # Keep
     "restore.head": "復元",
-    "restore.about": "ここで生成した PNG にはレシピが入っています。ドロップするとフォームが元に戻"
-    "り、画像がもう一度生成されます。",
+    "restore.about": "ここで生成した PNG にはレシピが入っています。このページのどこかに"
+    "ドロップするとフォームが元に戻り、画像がもう一度生成されます。",
     "restore.file": "レシピ入りの PNG",
     "restore.same": "違いはありません：まったく同じ画像になります。",
     "shelf.head": "棚",

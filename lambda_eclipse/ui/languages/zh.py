@@ -180,7 +180,7 @@ TEXTS: dict[str, str] = {
     "note.path": "{count} 帧 · 种子 {seed}",
     # Keep
     "restore.head": "恢复",
-    "restore.about": "在此生成的 PNG 带有配方：拖入后表单会恢复，图片会重新生成。",
+    "restore.about": "在此生成的 PNG 带有配方：拖到本页任意位置，表单就会恢复，图片会重新生成。",
     "restore.file": "带配方的 PNG",
     "restore.same": "此处没有任何不同：生成的图片将完全一致。",
     "shelf.head": "素材架",
