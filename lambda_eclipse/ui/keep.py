@@ -8,7 +8,7 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui.chooser import FORGET
-from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET
+from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET, stop_with
 from lambda_eclipse.ui.compose import Compose
 from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
 from lambda_eclipse.ui.keep_actions import KeepActions
@@ -22,12 +22,12 @@ RELOAD = f"() => {{ window.localStorage.clear(); {FORGET} window.location.reload
 
 @dataclass(frozen=True)
 class Keep:
-    """What the page wires: widgets, and the event after which a form is back."""
+    """What the page wires: widgets, and the events after which a form is back."""
 
     history: gr.Gallery
     shelf: gr.Gallery
     delete: gr.Button
-    filled: Any
+    filled: list[Any]
 
 
 def _section(head: str, about: str) -> gr.HTML:
@@ -78,12 +78,14 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
     for event in (again.then, filled.failure):  # the place is free for the next one
         event(None, None, file, js="() => null", queue=False, **PRIVATE)
     history.select(actions.choose, visit, chosen, queue=False, **PRIVATE)
-    back.click(actions.bring_back, visit, compose.form, **PRIVATE)
+    brought = back.click(actions.bring_back, visit, compose.form, **PRIVATE)
     shelf.select(
         actions.take, [visit, number], [*compose.everything, loaded], queue=False, **PRIVATE
     )
     card.upload(actions.shelve, [visit, card], shelf, **PRIVATE)
-    return Keep(history, shelf, delete, filled)
+    stop_with(compose.stop, [again], results.progress)
+    compose.running.append(again)
+    return Keep(history, shelf, delete, [filled, brought])
 
 
 def wire_keep(engine: Engine, visit: gr.State, keep: Keep, tab: gr.Tab, running: list[Any]) -> None:

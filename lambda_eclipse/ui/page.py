@@ -93,7 +93,8 @@ def build(engine: Engine) -> gr.Blocks:
         )  # fmt: skip
         stop_with(explore.stop, [sent], explore.progress)
         explore.running.append(sent)
-        keep.filled.success(lambda: gr.Tabs(selected="compose"), None, tabs, queue=False, **PRIVATE)
+        for filled in keep.filled:
+            filled.success(lambda: gr.Tabs(selected="compose"), None, tabs, queue=False, **PRIVATE)
         wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
         compose.results.to_corner.click(
             ResultsActions(engine).to_corner, [visit, compose.results.corner], explore.corners,
