@@ -1,5 +1,5 @@
-// Files that are dropped or pasted anywhere but in a place of their own: a PNG with a recipe goes
-// to where it is restored, any other picture to the first place in view that is empty.
+// Files that are dropped or pasted anywhere but in a place of their own: a PNG that carries a recipe
+// goes to where it is restored, any other picture to the first place in view that is empty.
 (recipeMark) => {
   const PATIENCE_MS = 5000;  // for a view to be drawn
 
