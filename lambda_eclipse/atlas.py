@@ -12,7 +12,7 @@ from fractions import Fraction
 from PIL import Image, ImageDraw, ImageFont
 
 from lambda_eclipse.images import contact_sheet
-from lambda_eclipse.paths import Point, png, zipped
+from lambda_eclipse.paths import Point, zipped
 
 Place = tuple[Fraction, Fraction]  # (row, column) as fractions of the square's side
 
@@ -91,15 +91,15 @@ def sheet(
     return out
 
 
-def to_zip(cells: Mapping[Place, Image.Image], size: int) -> bytes:
-    """The finished cells of a size × size grid as PNG files in a zip.
+def to_zip(cells: Mapping[Place, bytes], size: int) -> bytes:
+    """The finished cells of a size × size grid, each the bytes of a PNG file, in a zip.
 
     Named by row and column counted from 1: "row-1_column-3.png". ValueError when none is
     finished.
     """
     digits = len(str(size))
     files = {
-        f"row-{row + 1:0{digits}}_column-{column + 1:0{digits}}.png": png(cells[at])
+        f"row-{row + 1:0{digits}}_column-{column + 1:0{digits}}.png": cells[at]
         for row in range(size)
         for column in range(size)
         if (at := place(row, column, size)) in cells

@@ -111,12 +111,14 @@ def to_json(frames: Sequence[Frame], mode: str) -> str:
     return json.dumps({"mode": mode, "frames": rows}, indent=1) + "\n"
 
 
-def to_zip(frames: Sequence[Frame], mode: str) -> bytes:
-    """A zip of numbered PNG files and path.json, which is `to_json`. ValueError without frames."""
+def to_zip(frames: Sequence[Frame], mode: str, files: Sequence[bytes]) -> bytes:
+    """A zip of the frames' PNG `files`, numbered, and path.json, which is `to_json`.
+
+    ValueError without frames.
+    """
     _check(frames)
-    names = frame_names(len(frames))
-    files = {name: png(frame.image) for name, frame in zip(names, frames, strict=True)}
-    return zipped({**files, "path.json": to_json(frames, mode).encode()})
+    named = dict(zip(frame_names(len(frames)), files, strict=True))
+    return zipped({**named, "path.json": to_json(frames, mode).encode()})
 
 
 def to_sheet(frames: Sequence[Frame], columns: int) -> Image.Image:
@@ -161,13 +163,6 @@ def to_mp4(frames: Sequence[Frame], fps: float = FPS) -> bytes:
             if _write_video(path, codec, pictures, fps):
                 return path.read_bytes()
     raise ValueError("This build of OpenCV writes no video for browsers: export a GIF instead.")
-
-
-def png(image: Image.Image) -> bytes:
-    """A picture as the bytes of a PNG file."""
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:

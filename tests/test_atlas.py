@@ -89,11 +89,11 @@ def test_long_names_stay_in_their_half() -> None:
 
 
 def test_zip_names_rows_and_columns() -> None:
-    with zipfile.ZipFile(io.BytesIO(atlas.to_zip(finished(3), 3))) as archive:
+    files = {at: repr(image.getpixel((0, 0))).encode() for at, image in finished(3).items()}
+    with zipfile.ZipFile(io.BytesIO(atlas.to_zip(files, 3))) as archive:
         assert len(archive.namelist()) == 9
-        image = Image.open(io.BytesIO(archive.read("row-1_column-3.png")))
-        assert image.getpixel((0, 0)) == (40, 0, 100)
-    with zipfile.ZipFile(io.BytesIO(atlas.to_zip(finished(3), 5))) as archive:
+        assert archive.read("row-1_column-3.png") == b"(40, 0, 100)"
+    with zipfile.ZipFile(io.BytesIO(atlas.to_zip(files, 5))) as archive:
         assert len(archive.namelist()) == 9
         assert archive.namelist()[1] == "row-1_column-3.png"
 

@@ -99,13 +99,13 @@ def test_compose_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str]
     expect(page.locator("#strip .le-s0")).to_contain_text("cat")
 
     page.locator("#generate").click()
-    expect(page.locator("#progress")).to_contain_text("Seeds", timeout=PATIENCE_MS)
+    expect(page.locator("#progress")).to_contain_text("Finished", timeout=PATIENCE_MS)
     expect(page.locator("#gallery img")).to_have_count(2)
     page.wait_for_function(
         "[...document.querySelectorAll('#gallery img')].every(i => i.complete && i.naturalWidth)"
     )
     used = page.locator("#seed input").input_value()
-    assert f"Seeds {used}" in page.locator("#progress").inner_text()
+    assert f"seeds {used}" in page.locator("#progress").inner_text()
     assert hosts <= {"127.0.0.1", "inline"}, hosts
     assert not errors
     page.close()

@@ -26,7 +26,7 @@ from lambda_eclipse.ui.explore_form import backdrop
 from lambda_eclipse.ui.form import MAX_SEED, fresh_seed, read_seed, read_subjects
 from lambda_eclipse.ui.pad import SquarePad
 from lambda_eclipse.ui.page import build, launch
-from lambda_eclipse.ui.run import Update
+from lambda_eclipse.ui.run import Pace, Update
 from lambda_eclipse.ui.strip import Chip, strip_html
 from lambda_eclipse.ui.text import meter_html, progress_html
 
@@ -294,6 +294,16 @@ def test_long_runs_show_pictures_taking_shape(monkeypatch: pytest.MonkeyPatch) -
     assert any(update.previews for update in updates)
     fractions = [u.fraction for u in updates if u.fraction is not None]
     assert fractions == sorted(fractions) and fractions[-1] == 1
+
+
+def test_the_pace_is_learned_from_what_is_painted() -> None:
+    engine = Engine(lambda progress: FakeStudio(step_s=0.02), warm_up=jobs.warm_up)
+    engine.load()
+    assert 0.19 < engine.pace.seconds(1, 10) < 2
+    engine.pace.note_picture(5.0, 10)  # one that took long for another reason than its steps
+    assert 0.5 < engine.pace.rest_s < 2
+    assert engine.pace.seconds(2, 10) == pytest.approx(2 * engine.pace.seconds(1, 10))
+    assert Pace().seconds(1, 1) is None
 
 
 def test_corners_are_embedded_once(photo: str) -> None:

@@ -166,9 +166,10 @@ def test_the_risk_and_the_cost_are_told_before(engine: Engine, photo: str) -> No
     told = actions.risk(*slots(("cat", photo), ("<b>cat</b>", photo)))
     assert "high" in told and "<meter" in told and "<b>cat" not in told
     assert actions.risk(*slots(("cat", photo))) == ""
-    engine.pace.step_s = 0.5
-    assert "about 15 s" in actions.cost(3, 10)
-    assert "5.0 min" in actions.cost(6, 100)
+    engine.pace.step_s, engine.pace.rest_s = 0.5, 1.0
+    assert "about 18 s" in actions.cost(3, 10)
+    assert "5.1 min" in actions.cost(6, 100)
+    assert "after the first picture" in ComposeActions(Engine(lambda progress: None)).cost(1, 1)
     assert [draft < best for draft, best in zip(actions.draft(), actions.best(), strict=True)] == [
         True, False, True,
     ]  # fmt: skip
@@ -272,17 +273,22 @@ def test_results_go_into_slots_corners_and_back_into_the_form(
     values = actions.to_slot(visit, 3)
     assert values[11] == visit.history[1].path and values[0] == values[1] == gr.skip()
     corners = actions.to_corner(visit, "bottom_left")
-    assert corners == [gr.skip(), gr.skip(), visit.history[1].path, gr.skip()]
+    assert [isinstance(corner, str) for corner in corners] == [False, False, True, False]
+    assert Image.open(corners[2]).tobytes() == Image.open(visit.history[1].path).tobytes()
+    assert recipes.read(corners[2]).index == 1
     form = actions.restore(visit)
     assert form[:6] == ["a cat", "cat", photo, None, 0.75, 0] and form[-2:] == [7, False]
 
 
-def test_the_form_becomes_a_corner(engine: Engine, visit: Visit, photo: str) -> None:
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_form_becomes_a_corner(engine: Engine, visit: Visit, photo: str, wanted: bool) -> None:
     form = ["a cat", *slots(("cat", photo)), OFF, None, 100, 200, None, 4, 50, 4, 3, False]
-    *_, last = ComposeActions(engine).corner(visit, "top_right", *form)
+    *_, last = ComposeActions(engine).corner(visit, "top_right", wanted, *form)
     assert [isinstance(corner, str) for corner in last] == [False, True, False, False, False]
-    recipe = recipes.read(last[1])
+    recipe = recipes.read(last[1])  # the square needs it in any case
     assert (recipe.request.steps, recipe.request.count, recipe.request.seed) == (4, 1, 3)
+    in_history = "lambda-eclipse\0" in Path(visit.history[0].path).read_bytes().decode("latin1")
+    assert in_history == wanted
 
 
 def test_the_real_pipeline_paints_an_order(

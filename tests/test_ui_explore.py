@@ -19,6 +19,7 @@ from lambda_eclipse import checksums
 from lambda_eclipse import recipe as recipes
 from lambda_eclipse.card import read_card
 from lambda_eclipse.pipeline import Request, Subject
+from lambda_eclipse.pngtext import NoRecipeError
 from lambda_eclipse.reproduction import point_of, reproduce
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore_actions import ExploreActions
@@ -99,9 +100,9 @@ def test_a_draft_shows_while_the_point_moves(
     engine: Engine, visit: Visit, files: list[str]
 ) -> None:
     actions = ExploreActions(engine)
-    *_, (_, note) = actions.quick(visit, (0.5, 0.5), *form(files, steps=20))
+    *_, (_, note) = actions.quick(visit, (0.5, 0.5), True, *form(files, steps=20))
     assert "4 steps" in note
-    assert not list(actions.quick(visit, (0.5, 0.5), *form([*files[:3], None])))
+    assert not list(actions.quick(visit, (0.5, 0.5), True, *form([*files[:3], None])))
 
 
 def test_cells_are_painted_once(engine: Engine, visit: Visit, files: list[str]) -> None:
@@ -136,7 +137,7 @@ def test_a_stopped_grid_keeps_its_cells(engine: Engine, visit: Visit, files: lis
     assert all(Path(path).name.startswith("row-") for path in corners)
     *_, (_, note) = actions.grid(visit, *form(files), 4)
     assert "11 painted now" in note
-    path, x, y, point = actions.open_cell(SimpleNamespace(index=7), visit, 4)
+    path, x, y, point = actions.open_cell(SimpleNamespace(index=7), visit, 4, True)
     assert Path(path).name == "row-2-column-4-seed-4.png"
     assert (x, y) == point == (1.0, float(Fraction(1, 3)))
     assert actions.lay_under(visit, 4)["backdrop"].startswith("data:image/jpeg")
@@ -167,6 +168,66 @@ def test_a_path_becomes_a_film(engine: Engine, visit: Visit, files: list[str]) -
     assert {".gif", ".json", ".zip", ".png"} <= kinds.keys()
     assert Image.open(kinds[".gif"]).n_frames == 8
     assert json.loads(Path(kinds[".json"]).read_text())["mode"] == "slerp"
+
+
+def files_of(component: gr.File) -> dict[str, bytes]:
+    """What was exported, by name; the files of a zip by "zip/name"."""
+    found = {}
+    for one in component.value:
+        path = Path(one["path"])
+        found[path.name] = path.read_bytes()
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                found |= {f"{path.name}/{name}": archive.read(name) for name in archive.namelist()}
+    return found
+
+
+def has_recipe(file: str | bytes) -> bool:
+    try:
+        recipes.read(file)
+    except NoRecipeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_switch_leaves_the_recipe_out_of_all_that_explore_gives(
+    engine: Engine, visit: Visit, files: list[str], wanted: bool
+) -> None:
+    actions, exports = ExploreActions(engine), ExportActions(engine)
+    *_, (point, _) = actions.at(visit, *form(files), 0.5, 0.5, wanted)
+    *_, (cells, _) = actions.grid(visit, *form(files), 2, wanted)
+    opened, *_ = actions.open_cell(SimpleNamespace(index=1), visit, 2, wanted)
+    *_, (frames, _) = exports.path(visit, *form(files), "top", None, 3, wanted)
+    shown = [point, opened, *cells, *[path for path, _ in frames]]
+    assert [has_recipe(path) for path in shown] == [wanted] * len(shown)
+    saved = files_of(exports.sheet(visit, 2, wanted)) | files_of(
+        exports.film(visit, 8, True, wanted)
+    )
+    pictures = {name: data for name, data in saved.items() if name.endswith(".png")}
+    assert len(pictures) == 2 + 4 + 3
+    inside = {name: data for name, data in pictures.items() if "/" in name}
+    assert [has_recipe(data) for data in inside.values()] == [wanted] * len(inside)
+    assert all(b"trainedAlgorithmicMedia" in data for data in pictures.values())
+    # Switched over, the same cells are given the other way, and none is painted again.
+    engine.studio.steps_taken.clear()
+    *_, (others, _) = actions.grid(visit, *form(files), 2, not wanted)
+    assert [has_recipe(path) for path in others] == [not wanted] * 4
+    assert not engine.studio.steps_taken
+    for one, other in zip(cells, others, strict=True):
+        assert Image.open(one).tobytes() == Image.open(other).tobytes()
+
+
+def test_the_costs_are_told_before(engine: Engine, visit: Visit, files: list[str]) -> None:
+    actions = ExploreActions(engine)
+    engine.pace.step_s, engine.pace.rest_s = 0.5, 1.0
+    grid, path = actions.costs(visit, 4, 12, *form(files))
+    assert "about 1.6 min" in grid and "about 72 s" in path  # 16 and 12 pictures of 10 steps
+    list(actions.grid(visit, *form(files), 2))
+    engine.pace.step_s, engine.pace.rest_s = 0.5, 1.0
+    assert "about 72 s" in actions.costs(visit, 4, 2, *form(files))[0]  # the corners are there
+    assert "less than a second" in actions.costs(visit, 2, 2, *form(files))[0]
+    assert "about 12 s" in actions.costs(visit, 2, 2, *form([*files[:3], None]))[1]
 
 
 def test_a_path_may_be_drawn() -> None:
@@ -205,7 +266,8 @@ def test_a_png_of_other_weights_says_so(
     other = dict.fromkeys(("clip", "prior", "decoder"), "0" * 64)
     for module in (recipes, checksums):
         monkeypatch.setattr(module, "checksums", lambda *arguments: other)
-    *values, found = KeepActions(engine).restore(visit, painted)
+    with pytest.warns(UserWarning, match="weights of the clip are others"):  # as a toast, too
+        *values, found = KeepActions(engine).restore(visit, painted)
     assert "weights of the clip are others" in found
     assert values[1:3] == ["", None]  # its embeddings mean nothing here
 
@@ -220,7 +282,7 @@ def test_a_picture_without_a_recipe_is_refused(
 def test_a_png_is_painted_again_to_the_bit(engine: Engine, visit: Visit, painted: str) -> None:
     *_, (gallery, note, _) = KeepActions(engine).reproduce(visit, painted)
     assert Image.open(gallery[0][0]).tobytes() == Image.open(painted).tobytes()
-    assert "Seed 6" in note and len(visit.history) == 1
+    assert "seed 6" in note and len(visit.history) == 1
     with pytest.raises(gr.Error, match="did not come from the Compose form"):
         visit.choose(visit.history[0])
         ResultsActions(engine).restore(visit)

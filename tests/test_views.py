@@ -40,7 +40,7 @@ def word(page: Page, number: int) -> str:
 
 def generate(page: Page) -> None:
     page.locator("#generate").click()
-    expect(page.locator("#progress")).to_contain_text("Seed")
+    expect(page.locator("#progress")).to_contain_text("Finished")
     expect(page.locator("#gallery img").first).to_be_visible()
 
 
@@ -138,6 +138,20 @@ def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path)
     page.close()
 
 
+def test_what_cannot_be_done_is_said(chrome: Browser, url: str) -> None:
+    page, _, errors = visit(chrome, url)
+    said = page.locator(".toast-message-text")
+    page.locator("#chosen-panel button").first.click()
+    for number, button in enumerate(("#to-slot", "#to-corner", "#vary", "#restore-chosen"), 1):
+        page.locator(button).click()
+        expect(said).to_have_count(number)
+    page.get_by_role("tab", name="Keep").click()
+    page.locator("#history-restore").click()
+    expect(said).to_have_text(["Click a picture to choose it."] * 5)
+    assert not errors
+    page.close()
+
+
 def test_settings_stay_in_the_browser(chrome: Browser, url: str) -> None:
     context = chrome.new_context()
     page, _, _ = visit(context, url)
@@ -146,10 +160,17 @@ def test_settings_stay_in_the_browser(chrome: Browser, url: str) -> None:
     count.fill("5")
     count.press("Enter")
     page.locator("#randomize input").uncheck()
+    page.get_by_role("tab", name="Explore").click()
+    page.locator("#explore-with-recipe input").uncheck()
+    page.get_by_role("tab", name="Compose").click()
+    expect(page.locator("#with-recipe input")).not_to_be_checked()
     page.wait_for_timeout(1500)
     page.reload()
     expect(page.locator("#count input[type=number]")).to_have_value("5")
     expect(page.locator("#randomize input")).not_to_be_checked()
+    expect(page.locator("#with-recipe input")).not_to_be_checked()
+    page.get_by_role("tab", name="Explore").click()
+    expect(page.locator("#explore-with-recipe input")).not_to_be_checked()
     context.close()
 
 
@@ -203,6 +224,7 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
     page.locator("#explore-examples button").first.click()
     expect(page.locator("#explore-progress")).to_contain_text("(0.50, 0.50)")
     page.locator("#path-panel button").first.click()
+    expect(page.locator("#path-cost")).to_contain_text("on this machine")
     page.get_by_label("drawn in the square").check()
     handle = page.locator(".le-handle")
     handle.focus()

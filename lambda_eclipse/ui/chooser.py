@@ -21,12 +21,29 @@ def _cookie(value: str, age_s: int) -> str:
 
 
 FORGET = _cookie("''", 0)
+PAUSE_MS = 1500
+# Whoever walks through the list with arrow keys has not chosen yet: wait until they are through.
 SCRIPT = f"""
-document.documentElement.lang = element.querySelector('select').selectedOptions[0].lang;
-element.addEventListener('change', (event) => {{
-  {_cookie("event.target.value", YEAR_S)}
+const list = element.querySelector('select');
+document.documentElement.lang = list.selectedOptions[0].lang;
+let walking = false, planned = null;
+const leave = () => {{
+  {_cookie("list.value", YEAR_S)}
+  sessionStorage.setItem('{language.COOKIE}', 'focus');
   location.reload();
+}};
+const later = () => {{ clearTimeout(planned); planned = setTimeout(leave, {PAUSE_MS}); }};
+element.addEventListener('keydown', (event) => {{
+  walking = event.key !== 'Enter' && event.key !== ' ';
+  if (planned) walking ? later() : leave();
 }});
+element.addEventListener('pointerdown', () => {{ walking = false; }});
+element.addEventListener('change', () => walking ? later() : leave());
+element.addEventListener('focusout', () => {{ if (planned) leave(); }});
+if (sessionStorage.getItem('{language.COOKIE}')) {{
+  sessionStorage.removeItem('{language.COOKIE}');
+  list.focus();
+}}
 """
 
 

@@ -13,7 +13,8 @@ from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
 
-# One job at a time uses the models; the others of all visitors wait in one line.
+# One job at a time uses the models; the others of all visitors wait in one line. What may fail is
+# queued in any case: Gradio shows no message of an event that is not.
 HEAVY: dict[str, Any] = {"concurrency_id": "studio", "concurrency_limit": 1}
 QUIET: dict[str, Any] = {"show_progress": "hidden"}
 PRIVATE: dict[str, Any] = {**QUIET, "api_visibility": "private"}
@@ -36,6 +37,7 @@ def upload(label: str, height_px: int, elem_id: str) -> gr.Image:
     return gr.Image(
         label=label, type="filepath", image_mode=None, sources=SOURCES, buttons=[],
         height=height_px, min_width=120, placeholder=t("upload.hint"), elem_id=elem_id,
+        elem_classes="le-upload",
     )  # fmt: skip
 
 
@@ -53,6 +55,11 @@ def sampling_panel(prefix: str = "") -> Sampling:
                 elem_id=f"{prefix}guidance",
             ),
         )  # fmt: skip
+
+
+def recipe_switch(elem_id: str) -> gr.Checkbox:
+    """Whether PNGs carry their recipe."""
+    return gr.Checkbox(label=t("recipe.switch"), info=t("recipe.info"), value=True, elem_id=elem_id)
 
 
 def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML) -> None:

@@ -13,6 +13,7 @@ from lambda_eclipse.ui.common import (
     QUIET,
     WAITING,
     Sampling,
+    recipe_switch,
     sampling_panel,
     stop_with,
 )
@@ -81,7 +82,7 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
             with gr.Row(elem_classes="le-actions"):
                 go = gr.Button(t("go"), variant="primary", scale=3, elem_id="generate")
                 stop = gr.Button(t("stop"), variant="stop", scale=1, min_width=90, elem_id="stop")
-            cost = gr.HTML(t("cost.unknown"), elem_id="cost")
+            cost = gr.HTML(t("cost.unknown"), elem_id="cost", elem_classes="le-cost")
             with gr.Row():
                 count = gr.Slider(1, MAX_COUNT, 2, step=1, label=t("count"), elem_id="count")
                 with gr.Column(min_width=200):
@@ -95,9 +96,7 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
                 best = gr.Button(t("preset.best"), size="sm", elem_id="preset-best")
             sampling = sampling_panel()
             edges = edges_panel()
-            recipe = gr.Checkbox(
-                label=t("recipe.switch"), info=t("recipe.info"), value=True, elem_id="with-recipe"
-            )
+            recipe = recipe_switch("with-recipe")
         with gr.Column(scale=5, min_width=320):
             results = results_panel()
             cards = example_cards(COMPOSE, "examples", "examples")
@@ -128,10 +127,15 @@ def _wire(engine: Engine, visit: gr.State, view: Compose) -> None:
     )  # fmt: skip
     example = filled.then(actions.generate, form, shown, **PRIVATE, **HEAVY)
     view.running.extend([painted, example, *_wire_results(engine, visit, view)])
-    running = view.running
-    for event in running:
-        event.then(actions.cost, [view.count, view.sampling.steps], view.cost, **PRIVATE)
-    stop_with(view.stop, running, results.progress)
+    for event in view.running:
+        tell_cost(engine, view, event)
+    stop_with(view.stop, view.running, results.progress)
+
+
+def tell_cost(engine: Engine, view: Compose, event: Any) -> None:
+    """Tell the cost anew after an event that may change what is known of it."""
+    timed = [view.count, view.sampling.steps]
+    event.then(ComposeActions(engine).cost, timed, view.cost, queue=False, **PRIVATE)
 
 
 def _watch_form(actions: ComposeActions, view: Compose) -> None:
@@ -153,8 +157,8 @@ def _watch_form(actions: ComposeActions, view: Compose) -> None:
     timed = [view.count, view.sampling.steps]
     gr.on([widget.change for widget in timed], actions.cost, timed, view.cost, **quiet)
     preset = [view.sampling.steps, view.sampling.guidance, view.count]
-    view.draft.click(actions.draft, None, preset, queue=False, **PRIVATE)
-    view.best.click(actions.best, None, preset, queue=False, **PRIVATE)
+    view.draft.click(actions.draft, None, preset, **PRIVATE)
+    view.best.click(actions.best, None, preset, **PRIVATE)
 
 
 def _wire_results(engine: Engine, visit: gr.State, view: Compose) -> list[Any]:
@@ -163,10 +167,8 @@ def _wire_results(engine: Engine, visit: gr.State, view: Compose) -> list[Any]:
     results.gallery.select(
         actions.choose, visit, [results.chosen, results.compare, results.panel], **PRIVATE
     )
-    results.to_slot.click(
-        actions.to_slot, [visit, results.slot], view.everything, queue=False, **PRIVATE
-    )
-    results.restore.click(actions.restore, visit, view.form, queue=False, **PRIVATE)
+    results.to_slot.click(actions.to_slot, [visit, results.slot], view.everything, **PRIVATE)
+    results.restore.click(actions.restore, visit, view.form, **PRIVATE)
     shown = [results.gallery, results.progress, results.bars]
     varied = results.vary.click(
         actions.vary, [visit, results.angle, results.number, view.recipe], shown,

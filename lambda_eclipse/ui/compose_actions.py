@@ -15,7 +15,7 @@ from lambda_eclipse.ui.form import part_of, read_seed, read_subjects, slots_of, 
 from lambda_eclipse.ui.jobs import Order, Part
 from lambda_eclipse.ui.pad import CORNER_NAMES
 from lambda_eclipse.ui.run import Update
-from lambda_eclipse.ui.saving import follow
+from lambda_eclipse.ui.saving import as_corner, follow
 from lambda_eclipse.ui.slot_actions import result
 from lambda_eclipse.ui.strip import read, strip_html
 from lambda_eclipse.ui.text import cost_text, meter_html, progress_html, reporting
@@ -96,7 +96,7 @@ class ComposeActions:
             # Clients get what is yielded last, so it has the seed once more.
             yield gallery, order.seed, progress, bars
 
-    def corner(self, visit: Visit, name: str, *form: Any) -> Iterator[tuple]:
+    def corner(self, visit: Visit, name: str, with_recipe: bool, *form: Any) -> Iterator[tuple]:
         """The form as a corner of the square, painted in few steps: the corners, and progress."""
 
         def values() -> Iterator[tuple]:
@@ -105,9 +105,9 @@ class ComposeActions:
             visit.note_uploads(order)
             nothing = [gr.skip()] * len(CORNER_NAMES)
             updates = self.engine.run(jobs.paint, order)
-            for _, progress, _ in follow(visit, updates, order, with_recipe=True):
+            for _, progress, _ in follow(visit, updates, order, bool(with_recipe)):
                 yield (*nothing, progress)
-            path = visit.shown[-1].path
+            path = as_corner(visit, visit.shown[-1])
             yield (*[path if name == one else gr.skip() for one in CORNER_NAMES], gr.skip())
 
         blank = (*[gr.skip()] * len(CORNER_NAMES), progress_html(note=""))

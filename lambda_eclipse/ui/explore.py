@@ -13,6 +13,7 @@ from lambda_eclipse.ui.common import (
     QUIET,
     WAITING,
     Sampling,
+    recipe_switch,
     sampling_panel,
     stop_with,
     upload,
@@ -43,6 +44,7 @@ class Explore:
     nouns: list[gr.Textbox]
     seed: gr.Number
     sampling: Sampling
+    recipe: gr.Checkbox
     pad: SquarePad
     x: gr.Slider
     y: gr.Slider
@@ -53,6 +55,9 @@ class Explore:
     where: gr.Radio
     send: gr.Button
     running: list[Any] = field(default_factory=list)  # the events that paint
+    # Grid size and number of frames, and what either costs.
+    extent: list[gr.components.Component] = field(default_factory=list)
+    costs: list[gr.components.Component] = field(default_factory=list)
 
 
 def _subject(letter: str, hint: str) -> list[gr.components.Component]:
@@ -111,7 +116,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                     [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
                     label=t("mode"), elem_id="mode",
                 )  # fmt: skip
-                with gr.Row():
+                with gr.Row(elem_classes="le-send"):
                     seed = gr.Number(
                         label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
                         min_width=120, elem_id="explore-seed",
@@ -120,6 +125,7 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                         t("seed.another"), size="sm", min_width=90, elem_id="explore-new-seed"
                     )
             tuning = sampling_panel("explore-")
+            recipe = recipe_switch("explore-with-recipe")
             cards = example_cards(EXPLORE, "examples.explore", "explore-examples")
         with gr.Column(scale=6, min_width=320):
             with gr.Row(elem_classes="le-stage"):
@@ -135,18 +141,35 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
                     render = gr.Button(t("point.paint"), variant="primary", elem_id="render")
                     stop = gr.Button(t("stop"), variant="stop", elem_id="explore-stop")
             how = Spoken(lambda: progress_html(note=t("explore.how")))
-            progress = gr.HTML(how, elem_id="explore-progress")
+            progress = gr.HTML(how, elem_id="explore-progress", elem_classes="le-news")
             form = [source, *named, *corners, mode, tuning.steps, tuning.guidance, seed]
             view = Explore(
-                source, corners, form, [named[1], named[4]], seed, tuning, pad, x, y, picture,
-                stop, progress, cards, where, send,
+                source, corners, form, [named[1], named[4]], seed, tuning, recipe, pad, x, y,
+                picture, stop, progress, cards, where, send,
             )  # fmt: skip
             gridded = _atlas(engine, visit, view)
             crossed = _path(engine, visit, view)
     another.click(fresh_seed, None, seed, queue=False, **PRIVATE)
     view.running.extend([*_wire(engine, visit, view, render), gridded, crossed])
     stop_with(stop, view.running, progress)
+    _wire_costs(engine, visit, view)
     return view
+
+
+def _wire_costs(engine: Engine, visit: gr.State, view: Explore) -> None:
+    known = [*view.extent, *view.form]
+    gr.on(
+        [widget.change for widget in known], ExploreActions(engine).costs, [visit, *known],
+        view.costs, trigger_mode="always_last", queue=False, **PRIVATE,
+    )  # fmt: skip
+    for event in view.running:
+        tell_costs(engine, visit, view, event)
+
+
+def tell_costs(engine: Engine, visit: gr.State, view: Explore, event: Any) -> None:
+    """Tell the costs anew after an event that may change what is known of them."""
+    known = [visit, *view.extent, *view.form]
+    event.then(ExploreActions(engine).costs, known, view.costs, queue=False, **PRIVATE)
 
 
 def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> list[Any]:
@@ -156,16 +179,17 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
     gr.on([pad.input, pad.release], None, pad, [x, y], js=TO_SLIDERS, **PRIVATE)
     gr.on([x.input, y.input, x.release, y.release], None, [x, y], pad, js=TO_PAD, **PRIVATE)
     render.click(None, None, view.progress, js=WAITING, **PRIVATE)
-    form = [visit, *view.form, x, y]
-    at_sliders = gr.on(
-        [render.click, x.release, y.release], actions.at, form, shown, api_name="at",
-        trigger_mode="always_last", **QUIET, **HEAVY,
-    )  # fmt: skip
+    form = [visit, *view.form, x, y, view.recipe]
+    at_point = render.click(
+        actions.at, form, shown, api_name="at", trigger_mode="always_last", **QUIET, **HEAVY
+    )
     latest: dict[str, Any] = {"trigger_mode": "always_last", **PRIVATE, **HEAVY}
-    at_pad = pad.release(actions.at_pad, [visit, pad, *view.form], shown, **latest)
-    moving = pad.input(actions.quick, [visit, pad, *view.form], shown, **latest)
+    at_sliders = gr.on([x.release, y.release], actions.at_sliders, form, shown, **latest)
+    dragged = [visit, pad, view.recipe, *view.form]
+    at_pad = pad.release(actions.at_pad, dragged, shown, **latest)
+    moving = pad.input(actions.quick, dragged, shown, **latest)
     # A move makes a full picture of the last point pointless: stop that first.
-    pad.start(None, None, None, cancels=[at_sliders, at_pad])
+    pad.start(None, None, None, cancels=[at_point, at_sliders, at_pad])
     source, prompt, *rest = view.form
     subjects = rest[:6]
     filled = view.cards.click(
@@ -178,7 +202,7 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
         [widget.change for widget in named], actions.name_corners, named, pad,
         trigger_mode="always_last", **PRIVATE,
     )  # fmt: skip
-    return [at_sliders, at_pad, moving, example]
+    return [at_point, at_sliders, at_pad, moving, example]
 
 
 def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
@@ -188,7 +212,7 @@ def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
         with gr.Row(elem_classes="le-actions"):
             size = gr.Slider(*GRID_SIDES, 5, step=1, label=t("grid.size"), elem_id="grid-size")
             whole = gr.Button(t("grid.paint"), elem_id="grid")
-        cost = gr.HTML(elem_id="grid-cost")
+        cost = gr.HTML(elem_id="grid-cost", elem_classes="le-cost")
         cells = gr.Gallery(
             label=t("grid.cells"), columns=5, object_fit="contain", format="png", height="auto",
             buttons=["download", "download_all", "fullscreen"], interactive=False,
@@ -199,18 +223,18 @@ def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
             label=t("export.files"), interactive=False, visible=False, file_count="multiple",
             elem_id="grid-files",
         )  # fmt: skip
-    timed = [size, view.sampling.steps]
-    gr.on([one.change for one in timed], actions.cost, timed, cost, **PRIVATE)
+    view.extent.append(size)
+    view.costs.append(cost)
     whole.click(None, None, view.progress, js=WAITING, **PRIVATE)
     whole.click(actions.make_room, size, cells, queue=False, **PRIVATE)
     painted = whole.click(
-        actions.grid, [visit, *view.form, size], [cells, view.progress], api_name="grid",
-        **QUIET, **HEAVY,
+        actions.grid, [visit, *view.form, size, view.recipe], [cells, view.progress],
+        api_name="grid", **QUIET, **HEAVY,
     )  # fmt: skip
     painted.success(actions.lay_under, [visit, size], view.pad, **PRIVATE)
     opened = [view.picture, view.x, view.y, view.pad]
-    cells.select(actions.open_cell, [visit, size], opened, queue=False, **PRIVATE)
-    export.click(exports.sheet, [visit, size], files, **PRIVATE)
+    cells.select(actions.open_cell, [visit, size, view.recipe], opened, queue=False, **PRIVATE)
+    export.click(exports.sheet, [visit, size, view.recipe], files, **PRIVATE)
     return painted
 
 
@@ -227,6 +251,7 @@ def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
         with gr.Row(elem_classes="le-actions"):
             count = gr.Slider(*FRAMES, 12, step=1, label=t("path.frames"), elem_id="frames")
             go = gr.Button(t("path.paint"), elem_id="path-paint")
+        cost = gr.HTML(elem_id="path-cost", elem_classes="le-cost")
         frames = gr.Gallery(
             label=t("path.shown"), columns=6, object_fit="contain", format="png", height="auto",
             buttons=["download_all", "fullscreen"], interactive=False, elem_id="path-frames",
@@ -248,8 +273,10 @@ def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
     view.pad.apply(exports.drawn, None, [line, route], queue=False, **PRIVATE)
     go.click(None, None, view.progress, js=WAITING, **PRIVATE)
     painted = go.click(
-        exports.path, [visit, *view.form, route, line, count], [frames, view.progress],
-        api_name="path", **QUIET, **HEAVY,
+        exports.path, [visit, *view.form, route, line, count, view.recipe],
+        [frames, view.progress], api_name="path", **QUIET, **HEAVY,
     )  # fmt: skip
-    export.click(exports.film, [visit, fps, loop], files, **PRIVATE)
+    export.click(exports.film, [visit, fps, loop, view.recipe], files, **PRIVATE)
+    view.extent.append(count)
+    view.costs.append(cost)
     return painted

@@ -24,7 +24,7 @@ from lambda_eclipse.ui.explore_form import (
 from lambda_eclipse.ui.jobs_square import Square
 from lambda_eclipse.ui.pad import CORNERS
 from lambda_eclipse.ui.run import Update
-from lambda_eclipse.ui.saving import save
+from lambda_eclipse.ui.saving import given, save
 from lambda_eclipse.ui.text import cost_text, progress_html, reporting
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
@@ -49,7 +49,7 @@ class ExploreActions:
         top_left: str | None = None, top_right: str | None = None,
         bottom_left: str | None = None, bottom_right: str | None = None,
         mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
-        seed: float = 0, x: float = 0.5, y: float = 0.5,
+        seed: float = 0, x: float = 0.5, y: float = 0.5, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint one point of a square between four pictures, or between two subjects.
 
@@ -73,35 +73,50 @@ class ExploreActions:
             seed: A whole number; equal seeds give equal pictures.
             x: Across, from 0 to 1.
             y: Down, from 0 to 1.
+            with_recipe: Write into the PNG what paints it again.
         """
 
         def values() -> Iterator[tuple]:
-            square = read_square(
-                corners_from, prompt, (noun_a, noun_b),
-                (picture_a1, picture_a2, picture_b1, picture_b2),
-                (top_left, top_right, bottom_left, bottom_right), (mode, steps, guidance, seed),
-            )  # fmt: skip
+            visit.rest = (float(x), float(y))
+            square = read_square((
+                corners_from, prompt, noun_a, picture_a1, picture_a2, noun_b, picture_b1,
+                picture_b2, top_left, top_right, bottom_left, bottom_right, mode, steps, guidance,
+                seed,
+            ))  # fmt: skip
             _remember(visit, square)
-            yield from self._point(visit, square, float(x), float(y))
+            yield from self._point(visit, square, float(x), float(y), bool(with_recipe))
 
         yield from reporting(values(), BLANK)
 
-    def at_pad(self, visit: Visit, point: tuple[float, float], *form: Any) -> Iterator[tuple]:
+    def at_sliders(self, visit: Visit, *form: Any) -> Iterator[tuple]:
+        """`at` for the sliders: they tell of a release, too, when the focus only passes by."""
+        *_, x, y, _ = form
+        if (float(x), float(y)) != visit.rest:
+            yield from self.at(visit, *form)
+
+    def at_pad(
+        self, visit: Visit, point: tuple[float, float], recipe: bool, *form: Any
+    ) -> Iterator[tuple]:
         """`at` for the square itself, when it was let go."""
-        yield from self.at(visit, *form, *point)
+        yield from self.at(visit, *form, *point, recipe)
 
-    def quick(self, visit: Visit, point: tuple[float, float], *form: Any) -> Iterator[tuple]:
+    def quick(
+        self, visit: Visit, point: tuple[float, float], recipe: bool, *form: Any
+    ) -> Iterator[tuple]:
         """`at` in few steps, while the point still moves."""
-        source, prompt, noun_a, a1, a2, noun_b, b1, b2, *corners, mode, steps, guidance, seed = form
-        if complete(source, prompt, (noun_a, noun_b), (a1, a2, b1, b2), corners):
+        *corners, steps, guidance, seed = form
+        if complete(form):
             few = min(int(steps), self.engine.wait().models.stack.draft_steps)
-            yield from self.at(visit, *form[:-4], mode, few, guidance, seed, *point)
+            yield from self.at(visit, *corners, few, guidance, seed, *point, recipe)
 
-    def _point(self, visit: Visit, square: Square, x: float, y: float) -> Iterator[tuple]:
+    def _point(
+        self, visit: Visit, square: Square, x: float, y: float, with_recipe: bool
+    ) -> Iterator[tuple]:
         with closing(self.engine.run(jobs_square.paint_point, square, x, y)) as updates:
             for update in updates:
                 if update.done:
-                    path = save(visit, update.result, True, f"point-{x:.2f}-{y:.2f}-{square.seed}")
+                    name = f"point-{x:.2f}-{y:.2f}-{square.seed}"
+                    path = save(visit, update.result, with_recipe, name)
                     seconds = f"{update.result.picture.seconds:.1f}"
                     note = t(
                         "note.point", x=f"{x:.2f}", y=f"{y:.2f}", seed=square.seed,
@@ -121,7 +136,7 @@ class ExploreActions:
         top_left: str | None = None, top_right: str | None = None,
         bottom_left: str | None = None, bottom_right: str | None = None,
         mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
-        seed: float = 0, size: float = 5,
+        seed: float = 0, size: float = 5, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint size × size points of a square, row by row in the result.
 
@@ -131,30 +146,31 @@ class ExploreActions:
         Parameters:
             corners_from: "subjects" for two versions each of A and B, "pictures" for four pictures.
             size: Points along a side, from 2 to 9.
+            with_recipe: Write into each PNG what paints it again.
         """
 
         def values() -> Iterator[tuple]:
             if not GRID_SIDES[0] <= size <= GRID_SIDES[1]:
                 low, high = GRID_SIDES
                 raise ValueError(t("grid.size.wrong", size=int(size), low=low, high=high))
-            square = read_square(
-                corners_from, prompt, (noun_a, noun_b),
-                (picture_a1, picture_a2, picture_b1, picture_b2),
-                (top_left, top_right, bottom_left, bottom_right), (mode, steps, guidance, seed),
-            )  # fmt: skip
+            square = read_square((
+                corners_from, prompt, noun_a, picture_a1, picture_a2, noun_b, picture_b1,
+                picture_b2, top_left, top_right, bottom_left, bottom_right, mode, steps, guidance,
+                seed,
+            ))  # fmt: skip
             _remember(visit, square)
-            yield from self._cells(visit, square, int(size))
+            yield from self._cells(visit, square, int(size), bool(with_recipe))
 
         yield from reporting(values(), BLANK)
 
-    def _cells(self, visit: Visit, square: Square, size: int) -> Iterator[tuple]:
+    def _cells(self, visit: Visit, square: Square, size: int, with_recipe: bool) -> Iterator[tuple]:
         done = cells_of(visit, square)
         empty = visit.file("empty.png", empty_cell())
         todo = missing(size, done)
 
         def gallery() -> list:
             places = [place(row, column, size) for row in range(size) for column in range(size)]
-            return [done.get(at, empty) for at in places]
+            return [given(visit, done[at], with_recipe) if at in done else empty for at in places]
 
         yield gallery(), progress_html(Update(t("progress.starting")))
         with closing(self.engine.run(jobs_square.cells, square, size, todo)) as updates:
@@ -170,9 +186,15 @@ class ExploreActions:
         note = t("note.grid", size=size, seed=square.seed, new=len(todo))
         yield gallery(), progress_html(note=note)
 
-    def cost(self, size: float, steps: float) -> str:
-        """The time that a whole grid would take on this machine."""
-        return cost_text(self.engine.pace, int(size) ** 2, int(steps))
+    def costs(self, visit: Visit, size: float, frames: float, *form: Any) -> tuple[str, str]:
+        """The time that the missing cells of a grid, and that a path would take on this machine."""
+        try:
+            done = visit.cells.get(read_square(form), ())
+        except (ValueError, gr.Error):  # what is missing is said at the click
+            done = ()
+        steps, pace = int(form[-3]), self.engine.pace
+        cells = len(missing(int(size), done))
+        return cost_text(pace, cells, steps), cost_text(pace, int(frames), steps)
 
     def make_room(self, size: float) -> dict[str, Any]:
         """As many columns as the grid will have."""
@@ -184,13 +206,13 @@ class ExploreActions:
             return gr.skip()
         return gr.update(backdrop=backdrop(cells_of(visit, visit.square), int(size)))
 
-    def open_cell(self, event: gr.SelectData, visit: Visit, size: float) -> list[Any]:
+    def open_cell(self, event: gr.SelectData, visit: Visit, size: float, recipe: bool) -> list[Any]:
         """A click on a cell: its picture, and the point where it lies."""
         row, column = divmod(int(event.index), int(size))
         at = place(min(row, int(size) - 1), column, int(size))
         path = cells_of(visit, visit.square).get(at) if visit.square else None
-        x, y = point(at)
-        return [path or gr.skip(), x, y, (x, y)]
+        x, y = visit.rest = point(at)
+        return [given(visit, path, recipe) if path else gr.skip(), x, y, (x, y)]
 
     def name_corners(self, source: str, noun_a: str, noun_b: str) -> dict[str, Any]:
         """Labels of the square's corners in the visitor's own words."""

@@ -20,16 +20,9 @@ BACKDROP_PX = 72  # side of one cell in the picture that is laid under the squar
 EMPTY_CELL_RGBA = (148, 163, 184, 48)
 
 
-def read_square(
-    source: str,
-    prompt: str,
-    nouns: Sequence[str],
-    pictures: Sequence[str | None],
-    corners: Sequence[str | None],
-    sampling: tuple[str, float, float, float],
-) -> Square:
-    """Check the form; ValueError says what is missing. sampling: mode, steps, guidance, seed."""
-    mode, steps, guidance, seed = sampling
+def read_square(form: Sequence[Any]) -> Square:
+    """Check the form, in the order of `ExploreActions.at`; ValueError says what is missing."""
+    source, prompt, noun_a, a1, a2, noun_b, b1, b2, *corners, mode, steps, guidance, seed = form
     tuning = (read_seed(seed), mode, int(steps), float(guidance))
     text = (prompt or "").strip()
     if source == PICTURES:
@@ -39,22 +32,22 @@ def read_square(
             raise ValueError(t("square.no_corner", missing=", ".join(missing)))
         return Square(text, (), (), tuple(map(str, corners)), *tuning)
     names = [t("square.version", number=i, letter=letter) for letter in "AB" for i in (1, 2)]
-    missing = [name for name, path in zip(names, pictures, strict=True) if not path]
+    missing = [name for name, path in zip(names, (a1, a2, b1, b2), strict=True) if not path]
     if missing:
         raise ValueError(t("square.missing", missing=", ".join(missing)))
     if not text:
         raise ValueError(t("square.no_prompt"))
-    a, b = ((noun or "").strip() for noun in nouns)
+    a, b = ((noun or "").strip() for noun in (noun_a, noun_b))
     if not a or not b:
         raise ValueError(t("square.no_noun"))
-    a1, a2, b1, b2 = map(str, pictures)
-    return Square(text, (Part(a, a1), Part(a, a2)), (Part(b, b1), Part(b, b2)), (), *tuning)
+    one, two = ((Part(a, a1), Part(a, a2)), (Part(b, b1), Part(b, b2)))
+    return Square(text, one, two, (), *tuning)
 
 
-def complete(source: str, prompt: str, nouns: Sequence[str], pictures: Sequence[Any],
-             corners: Sequence[Any]) -> bool:  # fmt: skip
+def complete(form: Sequence[Any]) -> bool:
     """Whether nothing is missing: the quick view asks this, because it must not complain."""
-    return all(corners) if source == PICTURES else all((prompt, *nouns, *pictures))
+    source, subjects, corners = form[0], form[1:8], form[8:12]
+    return all(corners if source == PICTURES else subjects)
 
 
 def backdrop(cells: Mapping[Place, str], size: int) -> str:

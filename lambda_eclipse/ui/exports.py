@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -16,7 +17,7 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore_actions import BLANK, cells_of
 from lambda_eclipse.ui.explore_form import read_square
 from lambda_eclipse.ui.jobs_square import Square
-from lambda_eclipse.ui.saving import save
+from lambda_eclipse.ui.saving import content, given, save
 from lambda_eclipse.ui.text import progress_html, reading, reporting
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
@@ -33,16 +34,19 @@ class ExportActions:
 
     engine: Engine
 
-    def sheet(self, visit: Visit, size: float) -> Any:
+    def sheet(self, visit: Visit, size: float, with_recipe: bool = True) -> Any:
         """The finished cells of the last grid: a sheet with its axes, and a zip of PNG files."""
+        from lambda_eclipse.recipe import write
+
         with reading():
             if visit.square is None:
                 raise ValueError(t("export.no_grid"))
             files = cells_of(visit, visit.square)
-            cells = {at: Image.open(path) for at, path in files.items()}
+            cells = {at: _opened(path) for at, path in files.items()}
             across, down = _axes(visit.square)
-            drawn = paths.png(atlas.sheet(cells, int(size), across, down))
-            packed = atlas.to_zip(cells, int(size))
+            drawn = write(atlas.sheet(cells, int(size), across, down), None)
+            found = {at: content(path, with_recipe) for at, path in files.items()}
+            packed = atlas.to_zip(found, int(size))
         found = [visit.file("atlas.png", drawn), visit.file("atlas.zip", packed)]
         return gr.File(value=found, visible=True)
 
@@ -57,6 +61,7 @@ class ExportActions:
         bottom_left: str | None = None, bottom_right: str | None = None,
         mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
         seed: float = 0, route: str = "diagonal", line: Any = None, frames: float = 12,
+        with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint a path through a square, frame by frame.
 
@@ -67,17 +72,19 @@ class ExportActions:
             route: An edge of the square, a diagonal of it, or "drawn" for `line`.
             line: Points [x, y] from 0 to 1 to go through.
             frames: How many, at equal distances, from 2 to 48.
+            with_recipe: Write into each PNG what paints it again.
         """
 
         def values() -> Iterator[tuple]:
-            square = read_square(
-                corners_from, prompt, (noun_a, noun_b),
-                (picture_a1, picture_a2, picture_b1, picture_b2),
-                (top_left, top_right, bottom_left, bottom_right), (mode, steps, guidance, seed),
-            )  # fmt: skip
+            square = read_square((
+                corners_from, prompt, noun_a, picture_a1, picture_a2, noun_b, picture_b1,
+                picture_b2, top_left, top_right, bottom_left, bottom_right, mode, steps, guidance,
+                seed,
+            ))  # fmt: skip
             if not FRAMES[0] <= frames <= FRAMES[1]:
                 raise ValueError(t("path.frames.wrong", low=FRAMES[0], high=FRAMES[1]))
-            yield from self._frames(visit, square, points_of(route, line, int(frames)))
+            points = points_of(route, line, int(frames))
+            yield from self._frames(visit, square, points, bool(with_recipe))
 
         yield from reporting(values(), BLANK)
 
@@ -85,18 +92,19 @@ class ExportActions:
         """The line that was drawn in the square, and the route that means it."""
         return event.points, DRAWN
 
-    def _frames(self, visit: Visit, square: Square, line: list[paths.Point]) -> Iterator[tuple]:
-        visit.frames, shown = [], []
+    def _frames(
+        self, visit: Visit, square: Square, line: list[paths.Point], with_recipe: bool
+    ) -> Iterator[tuple]:
+        visit.frames, visit.path, shown = [], square, []
         names = paths.frame_names(len(line))
-        visit.path_mode = square.mode
         with closing(self.engine.run(jobs_square.frames, square, line)) as updates:
             for update in updates:
                 if update.payload:
                     at, painted = update.payload
                     name = names[len(shown)].removesuffix(".png")
-                    shown.append((save(visit, painted, True, name), painted.label))
-                    frame = paths.Frame(painted.picture.image, at, square.seed)
-                    visit.frames.append(frame)
+                    path = save(visit, painted, True, name)
+                    visit.frames.append((path, at))
+                    shown.append((given(visit, path, with_recipe), painted.label))
                     yield list(shown), progress_html(update)
                 elif update.done:
                     note = t("note.path", count=len(shown), seed=square.seed)
@@ -104,21 +112,28 @@ class ExportActions:
                 else:
                     yield gr.skip(), progress_html(update)
 
-    def film(self, visit: Visit, fps: float = paths.FPS, loop: bool = True) -> Any:
+    def film(
+        self, visit: Visit, fps: float = paths.FPS, loop: bool = True, with_recipe: bool = True
+    ) -> Any:
         """The frames painted so far as GIF, MP4, contact sheet, JSON, and a zip of PNG files.
 
         loop: play them forth and back.
         """
+        from lambda_eclipse.recipe import write
+
         with reading():
-            played = paths.there_and_back(visit.frames) if loop else visit.frames
-            if not visit.frames:
+            there = [(path, at) for path, at in visit.frames if Path(path).is_file()]
+            if visit.path is None or not there:
                 raise ValueError(t("path.none"))
-            mode = visit.path_mode
+            mode, seed = visit.path.mode, visit.path.seed
+            frames = [paths.Frame(_opened(path), at, seed) for path, at in there]
+            packed = [content(path, with_recipe) for path, _ in there]
+            played = paths.there_and_back(frames) if loop else frames
             files = {
                 "path.gif": paths.to_gif(played, float(fps)),
-                "path-sheet.png": paths.png(paths.to_sheet(visit.frames, SHEET_COLUMNS)),
-                "path.json": paths.to_json(visit.frames, mode).encode(),
-                "path.zip": paths.to_zip(visit.frames, mode),
+                "path-sheet.png": write(paths.to_sheet(frames, SHEET_COLUMNS), None),
+                "path.json": paths.to_json(frames, mode).encode(),
+                "path.zip": paths.to_zip(frames, mode, packed),
             }
             try:
                 files["path.mp4"] = paths.to_mp4(played, float(fps))
@@ -135,6 +150,12 @@ def points_of(route: str, line: Any, frames: int) -> list[paths.Point]:
     if not isinstance(drawn, list) or len(drawn) < 2:
         raise ValueError(t("path.not_drawn"))
     return paths.resample([tuple(map(float, one)) for one in drawn], frames)
+
+
+def _opened(path: str) -> Image.Image:
+    """RGB, the picture in a file."""
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
 
 
 def _axes(square: Square) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -224,7 +224,5 @@ def blends(studio: Any, run: Run, parts: Sequence[Part]) -> list:
 
 
 def warm_up(studio: Any, run: Run) -> None:
-    """One small picture, so that the time of a step on this machine is known."""
-    from lambda_eclipse.pipeline import Request
-
-    studio.generate(Request("a picture", steps=WARM_UP_STEPS), run.on_step)
+    """One quick picture, so that the time of one on this machine is known."""
+    paint(studio, run, Order("a picture", steps=WARM_UP_STEPS))

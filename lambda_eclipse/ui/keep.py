@@ -8,7 +8,7 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui.chooser import FORGET
-from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET
+from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET, stop_with
 from lambda_eclipse.ui.compose import Compose
 from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
 from lambda_eclipse.ui.keep_actions import KeepActions
@@ -22,11 +22,12 @@ RELOAD = f"() => {{ window.localStorage.clear(); {FORGET} window.location.reload
 
 @dataclass(frozen=True)
 class Keep:
-    """The widgets that the page wires."""
+    """What the page wires: widgets, and the events after which a form is back."""
 
     history: gr.Gallery
     shelf: gr.Gallery
     delete: gr.Button
+    filled: list[Any]
 
 
 def _section(head: str, about: str) -> gr.HTML:
@@ -43,7 +44,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 label=t("restore.file"), file_types=[".png"], type="filepath", height=120,
                 elem_id="restore-file",
             )  # fmt: skip
-            found = gr.HTML(elem_id="restore-found")
+            found = gr.HTML(elem_id="restore-found", elem_classes="le-news")
             _section("shelf.head", "shelf.about")
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
             number = gr.Radio(slots, value=1, label=t("shelf.slot"), elem_id="shelf-slot")
@@ -51,7 +52,7 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 label=t("shelf.title"), columns=5, height="auto", object_fit="contain", buttons=[],
                 allow_preview=False, interactive=False, elem_id="shelf",
             )  # fmt: skip
-            loaded = gr.HTML(elem_id="shelf-note")
+            loaded = gr.HTML(elem_id="shelf-note", elem_classes="le-news")
             card = gr.File(
                 label=t("shelf.file"), file_types=[".png"], type="filepath", height=120,
                 elem_id="shelf-file",
@@ -63,26 +64,28 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
                 format="png", buttons=["download", "download_all", "fullscreen"],
                 interactive=False, elem_id="history",
             )  # fmt: skip
-            chosen = gr.HTML(t("chosen.none"), elem_id="history-chosen")
+            chosen = gr.HTML(t("chosen.none"), elem_id="history-chosen", elem_classes="le-news")
             back = gr.Button(t("chosen.restore"), elem_id="history-restore")
             _section("delete.head", "delete.about")
             delete = gr.Button(t("delete"), variant="stop", elem_id="delete")
     results = compose.results
     shown = [results.gallery, results.progress, results.bars]
-    filled = file.upload(
-        actions.restore, [visit, file], [*compose.form, found], queue=False, **PRIVATE
-    )
+    filled = file.upload(actions.restore, [visit, file], [*compose.form, found], **PRIVATE)
     again = filled.success(
         actions.reproduce, [visit, file], shown, api_name="reproduce", **QUIET, **HEAVY
     )
     again.then(actions.history, visit, history, **PRIVATE)
+    for event in (again.then, filled.failure):  # the place is free for the next one
+        event(None, None, file, js="() => null", queue=False, **PRIVATE)
     history.select(actions.choose, visit, chosen, queue=False, **PRIVATE)
-    back.click(actions.bring_back, visit, compose.form, queue=False, **PRIVATE)
+    brought = back.click(actions.bring_back, visit, compose.form, **PRIVATE)
     shelf.select(
         actions.take, [visit, number], [*compose.everything, loaded], queue=False, **PRIVATE
     )
-    card.upload(actions.shelve, [visit, card], shelf, queue=False, **PRIVATE)
-    return Keep(history, shelf, delete)
+    card.upload(actions.shelve, [visit, card], shelf, **PRIVATE)
+    stop_with(compose.stop, [again], results.progress)
+    compose.running.append(again)
+    return Keep(history, shelf, delete, [filled, brought])
 
 
 def wire_keep(engine: Engine, visit: gr.State, keep: Keep, tab: gr.Tab, running: list[Any]) -> None:

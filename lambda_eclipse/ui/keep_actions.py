@@ -69,9 +69,11 @@ class KeepActions:
             here = recipe.stack, recipe.weights["clip"]
             same = here == (models.stack.name, checksums(models.stack)["clip"])
             form = self._form(visit, recipe, same)
-        found = [told(line) for line in found] or [t("restore.same")]
-        lines = "".join(f"<li>{escape(line)}</li>" for line in found)
-        return [*form, f'<ul class="le-found" role="status">{lines}</ul>']
+        found = [told(line) for line in found]
+        lines = "".join(f"<li>{escape(line)}</li>" for line in found or [t("restore.same")])
+        if found:  # the page goes on to the form, so it is told there as well
+            gr.Warning(f"<ul>{lines}</ul>", title=t("notice.title"))
+        return [*form, f'<ul class="le-found">{lines}</ul>']
 
     def _form(self, visit: Visit, recipe: Any, same: bool) -> list[Any]:
         """As `results_actions.form_of`, from a recipe. Its subjects become concept cards.

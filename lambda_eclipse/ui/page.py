@@ -8,13 +8,13 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from lambda_eclipse.ui import language
+from lambda_eclipse.ui import language, scripts
 from lambda_eclipse.ui.chooser import language_chooser
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
-from lambda_eclipse.ui.compose import Compose, compose_view
+from lambda_eclipse.ui.compose import Compose, compose_view, tell_cost
 from lambda_eclipse.ui.compose_actions import ComposeActions
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.explore import Explore, explore_view
+from lambda_eclipse.ui.explore import Explore, explore_view, tell_costs
 from lambda_eclipse.ui.explore_form import PICTURES
 from lambda_eclipse.ui.keep import keep_view, wire_keep
 from lambda_eclipse.ui.own_files import with_own_path
@@ -25,8 +25,8 @@ from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
 STYLE = Path(__file__).with_name("style.css")
-NAMES = Path(__file__).with_name("names.js")
 POLL_S = 1.0
+SAME = "(value) => value"
 CACHE_S = (600, 3600)  # look every ten minutes, delete files older than an hour
 # Kept in the visitor's browser, nowhere else; it is no secret, so neither is its key.
 SETTINGS: dict[str, str] = {"storage_key": "lambda-eclipse-settings", "secret": "not-a-secret-key"}
@@ -76,7 +76,9 @@ def build(engine: Engine) -> gr.Blocks:
             gr.HTML(Spoken(_title), elem_id="title")
             with gr.Row(elem_classes="le-header-end"):
                 language_chooser()
-                status = gr.HTML(Spoken(lambda: status_html(engine.status())), elem_id="status")
+                status = gr.HTML(Spoken(lambda: status_html(engine.status())), elem_id="status",
+                    elem_classes="le-news",
+                )  # fmt: skip
         with gr.Tabs(elem_id="views") as tabs:
             with gr.Tab(t("view.compose"), id="compose", elem_id="view-compose"):
                 compose = compose_view(engine, visit)
@@ -85,25 +87,33 @@ def build(engine: Engine) -> gr.Blocks:
             with gr.Tab(t("view.keep"), id="keep", elem_id="view-keep") as keep_tab:
                 keep = keep_view(engine, visit, compose)
         sent = explore.send.click(
-            ComposeActions(engine).corner, [visit, explore.where, *compose.form],
+            ComposeActions(engine).corner,
+            [visit, explore.where, compose.recipe, *compose.form],
             [*explore.corners, explore.progress], **PRIVATE, **HEAVY,
         )  # fmt: skip
         stop_with(explore.stop, [sent], explore.progress)
         explore.running.append(sent)
+        for filled in keep.filled:
+            filled.success(lambda: gr.Tabs(selected="compose"), None, tabs, queue=False, **PRIVATE)
         wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
         compose.results.to_corner.click(
             ResultsActions(engine).to_corner, [visit, compose.results.corner], explore.corners,
-            queue=False, **PRIVATE,
+            **PRIVATE,
         ).success(
             lambda: (PICTURES, gr.Tabs(selected="explore")), None, [explore.source, tabs],
             queue=False, **PRIVATE,
         )  # fmt: skip
-        _wire_start(demo, engine, status, compose, explore)
+        _wire_start(demo, engine, visit, status, compose, explore)
     return demo
 
 
 def _wire_start(
-    demo: gr.Blocks, engine: Engine, status: gr.HTML, compose: Compose, explore: Explore
+    demo: gr.Blocks,
+    engine: Engine,
+    visit: gr.State,
+    status: gr.HTML,
+    compose: Compose,
+    explore: Explore,
 ) -> None:
     """The status line, the stack's defaults when it is known, and the visitor's own settings."""
     settings = gr.BrowserState({}, **SETTINGS)
@@ -131,13 +141,19 @@ def _wire_start(
         ]  # fmt: skip
 
     quiet: dict[str, Any] = {**PRIVATE, "queue": False}
-    gr.on([demo.load, clock.tick], tick, settings, [status, clock, *tuned.values()], **quiet)
+    started = gr.on(
+        [demo.load, clock.tick], tick, settings, [status, clock, *tuned.values()], **quiet
+    )
+    tell_cost(engine, compose, started)
+    tell_costs(engine, visit, explore, started)
+    # One switch in two places.
+    compose.recipe.change(None, compose.recipe, explore.recipe, js=SAME, **quiet)
+    switched = explore.recipe.input(None, explore.recipe, compose.recipe, js=SAME, **quiet)
     # Only what a visitor sets is kept, and it never leaves the browser but with a request.
-    names = ", ".join(tuned)
-    gr.on(
-        [widget.input for widget in tuned.values()], None, list(tuned.values()), settings,
-        js=f"({names}) => ({{{names}}})", **quiet,
-    )  # fmt: skip
+    names, values = ", ".join(tuned), list(tuned.values())
+    keep: dict[str, Any] = {"js": f"({names}) => ({{{names}}})", **quiet}
+    gr.on([widget.input for widget in values], None, values, settings, **keep)
+    switched.then(None, values, settings, **keep)
 
 
 def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **more: Any) -> Any:
@@ -165,6 +181,8 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         # Dark enough to read: 4.5 to 1 at least.
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_300",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_dark="*primary_700",
         button_primary_background_fill_hover="*primary_800",
@@ -182,7 +200,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         share=share,
         theme=theme,
         css_paths=STYLE,
-        js=NAMES.read_text(encoding="utf-8"),
+        js=scripts.script(),
         app_kwargs={"middleware": [Middleware(language.Listener)]},
         ssr_mode=False,
         run_history=False,

@@ -64,10 +64,11 @@ def results_panel() -> Results:
         label=t("gallery.title"), columns=2, object_fit="contain", format="png", height=440,
         buttons=["download", "download_all", "fullscreen"], interactive=False, elem_id="gallery",
     )  # fmt: skip
-    progress = gr.HTML(Spoken(lambda: progress_html(note=t("how"))), elem_id="progress")
+    how = Spoken(lambda: progress_html(note=t("how")))
+    progress = gr.HTML(how, elem_id="progress", elem_classes="le-news")
     bars = gr.HTML(elem_id="likeness")
     with gr.Accordion(t("chosen.title"), open=False, elem_id="chosen-panel") as panel:
-        chosen = gr.HTML(t("chosen.none"), elem_id="chosen")
+        chosen = gr.HTML(t("chosen.none"), elem_id="chosen", elem_classes="le-news")
         compare = gr.ImageSlider(
             label=t("chosen.compare"), interactive=False, format="png", type="filepath",
             visible=False, elem_id="compare",

@@ -14,7 +14,7 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.form import EMPTY, values_of
 from lambda_eclipse.ui.pad import CORNER_NAMES
 from lambda_eclipse.ui.results import compared
-from lambda_eclipse.ui.saving import follow
+from lambda_eclipse.ui.saving import as_corner, follow
 from lambda_eclipse.ui.slot_actions import at_slot
 from lambda_eclipse.ui.text import progress_html, reporting
 from lambda_eclipse.ui.texts import t
@@ -53,7 +53,7 @@ class ResultsActions:
 
     def to_corner(self, visit: Visit, name: str) -> list[Any]:
         """The chosen picture as a corner of the square: the four corners."""
-        path = _chosen(visit).path
+        path = as_corner(visit, _chosen(visit))
         return [path if name == corner else gr.skip() for corner in CORNER_NAMES]
 
     def vary(self, visit: Visit, angle: float, count: float, recipe: bool) -> Iterator[tuple]:

@@ -12,7 +12,7 @@ from lambda_eclipse.ui.texts import t
 
 PREVIEW_EVERY_S = 0.8
 CACHE_ENTRIES = 64
-PACE_MEMORY = 0.8  # how much of the pace so far a new step leaves standing
+PACE_MEMORY = 0.8  # how much of the pace so far a new measurement leaves standing
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,33 @@ class Update:
 
 @dataclass
 class Pace:
-    """Seconds that one step of one picture takes on this machine, by the steps so far."""
+    """How long one picture takes on this machine, by those so far; None while unknown.
+
+    step_s: seconds of one of its steps. rest_s: seconds of all else, such as its way to a file.
+    """
 
     step_s: float | None = None
+    rest_s: float | None = None
 
-    def note(self, seconds: float) -> None:
-        """Take a step into account; a single slow one changes little."""
-        old = seconds if self.step_s is None else self.step_s
-        self.step_s = PACE_MEMORY * old + (1 - PACE_MEMORY) * seconds
+    def note_step(self, seconds: float) -> None:
+        """Take a step into account."""
+        self.step_s = _mixed(self.step_s, seconds)
+
+    def note_picture(self, seconds: float, steps: int) -> None:
+        """Take a finished picture of so many steps into account."""
+        if self.step_s is not None:
+            self.rest_s = _mixed(self.rest_s, max(0.0, seconds - steps * self.step_s))
+
+    def seconds(self, pictures: int, steps: int) -> float | None:
+        """How long so many pictures take; None while that is unknown."""
+        if self.step_s is None:
+            return None
+        return pictures * (steps * self.step_s + (self.rest_s or 0.0))
+
+
+def _mixed(old: float | None, new: float) -> float:
+    """A mean that follows; a single slow picture changes little."""
+    return new if old is None else PACE_MEMORY * old + (1 - PACE_MEMORY) * new
 
 
 @dataclass
@@ -51,15 +70,21 @@ class Run:
     span: tuple[float, float] = (0.0, 1.0)  # the part of the progress bar that the steps fill
     _began: float = field(default_factory=time.monotonic)
     _previewed: float = field(default_factory=time.monotonic)
+    _said: float = 0.0  # when what happens now began
     _stepped: float | None = None  # when the last step of this run of steps ended
+    _painted: tuple[int, int] | None = None  # pictures and steps of this run of steps
 
     def say(self, text: str, span: tuple[float, float] = (0.0, 1.0)) -> None:
         """Name what happens now; the steps that follow fill `span` of the bar."""
-        self.prefix, self.span, self._stepped = text, span, None
+        self.prefix, self.span, self._stepped, self._painted = text, span, None, None
+        self._said = time.monotonic()
         self.updates.put(Update(text, span[0]))
 
     def emit(self, payload: Any) -> None:
         """Hand over something finished while the job goes on."""
+        if self._painted is not None:
+            pictures, steps = self._painted
+            self.pace.note_picture((time.monotonic() - self._said) / pictures, steps)
         self.updates.put(Update(self.prefix, self.span[1], payload=payload))
 
     def on_step(self, info: Any) -> bool:
@@ -68,7 +93,8 @@ class Run:
             return False
         now = time.monotonic()
         if self._stepped is not None and info.step > 1:
-            self.pace.note((now - self._stepped) / info.count)
+            self.pace.note_step((now - self._stepped) / info.count)
+        self._painted = info.total, info.steps
         start, end = self.span
         painted = info.index_of_batch_start + info.count * info.step / info.steps  # in pictures
         fraction = start + (end - start) * painted / info.total

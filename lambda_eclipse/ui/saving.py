@@ -1,17 +1,20 @@
 """Finished pictures as files of a visit, and a running job as what the page shows of it."""
 
+import io
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from lambda_eclipse.ui.jobs import Order, Painted
 from lambda_eclipse.ui.results import likeness_html, seeds_note
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
-from lambda_eclipse.ui.visit import Visit
+from lambda_eclipse.ui.visit import Kept, Visit
 
 
 def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = None) -> str:
@@ -23,6 +26,28 @@ def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = N
 
     content = write(painted.picture.image, painted.recipe if with_recipe else None)
     return visit.file(f"{name or f'lambda-eclipse-{painted.picture.seed}'}.png", content)
+
+
+def content(path: str, with_recipe: bool) -> bytes:
+    """The file of a finished picture, with the recipe that it has or without."""
+    from lambda_eclipse.recipe import write
+
+    data = Path(path).read_bytes()
+    return data if with_recipe else write(Image.open(io.BytesIO(data)), None)
+
+
+def given(visit: Visit, path: str, with_recipe: bool) -> str:
+    """The file of a finished picture that a visitor gets: itself, or a copy without its recipe."""
+    if with_recipe:
+        return path
+    if path not in visit.bare:
+        visit.bare[path] = visit.file(Path(path).name, content(path, False))
+    return visit.bare[path]
+
+
+def as_corner(visit: Visit, kept: Kept) -> str:
+    """A file of a finished picture for the square, which reads from the recipe where it lies."""
+    return save(visit, kept.painted, True)
 
 
 def follow(

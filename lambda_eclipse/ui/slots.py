@@ -75,7 +75,7 @@ def _slot(number: int) -> Slot:
             with gr.Row(elem_classes="le-views"):
                 overlay = _view(t("slot.overlay", number=number), f"overlay-{number}")
                 seen = _view(t("slot.seen", number=number), f"seen-{number}")
-            note = gr.HTML(elem_id=f"seen-note-{number}", elem_classes="le-note")
+            note = gr.HTML(elem_id=f"seen-note-{number}", elem_classes=["le-note", "le-news"])
             strength = gr.Slider(
                 0, MAX_STRENGTH, 1, step=0.05, label=t("slot.strength"),
                 elem_id=f"strength-{number}",
@@ -127,7 +127,8 @@ def wire_slots(
             **quiet,
         )  # fmt: skip
         _load(actions, bench, opened.then, visit, everything)
-    _load(actions, bench, bench.number.input, visit, everything)
+    for event in (bench.number.input, bench.panel.expand):
+        _load(actions, bench, event, visit, everything)
     bench.candidates.select(
         actions.take_candidate, [visit, bench.number], [*masks, bench.editor], **PRIVATE
     )

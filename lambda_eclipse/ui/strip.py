@@ -91,7 +91,7 @@ def strip_html(chips: Sequence[Chip], warnings: Sequence[str] = ()) -> str:
     """The strip and its warnings; each subject has a number besides its colour."""
     drawn = "".join(_chip(chip) for chip in chips)
     lines = "".join(f"<li>{escape(line)}</li>" for line in warnings)
-    below = f'<ul class="le-warn" role="status">{lines}</ul>' if lines else ""
+    below = f'<ul class="le-warn">{lines}</ul>' if lines else ""
     label = escape(t("strip.label"), quote=True)
     row = f'<div class="le-strip" role="group" aria-label="{label}">{drawn}</div>' if drawn else ""
     return row + below
@@ -99,7 +99,9 @@ def strip_html(chips: Sequence[Chip], warnings: Sequence[str] = ()) -> str:
 
 def strip_component(elem_id: str) -> gr.HTML:
     """The strip; its click event carries `subject` and `mention`."""
-    return gr.HTML(js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id)
+    return gr.HTML(
+        js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id, elem_classes="le-news"
+    )
 
 
 def _chip(chip: Chip) -> str:

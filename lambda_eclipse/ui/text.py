@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 
 def status_html(status: Status) -> str:
     """The status line: a coloured dot and a sentence."""
+    busy = " le-busy" * (status.state == "loading")
     return (
-        f'<div class="le-status le-{status.state}" role="status">'
+        f'<div class="le-status le-{status.state}{busy}">'
         f'<i class="le-dot"></i><span>{escape(status.text)}</span></div>'
     )
 
@@ -27,13 +28,13 @@ def status_html(status: Status) -> str:
 def progress_html(update: Update | None = None, note: str = "") -> str:
     """A bar with the step; only `note` when nothing runs."""
     if update is None:
-        return f'<div class="le-progress" role="status"><span>{escape(note)}</span></div>'
+        return f'<div class="le-progress"><span>{escape(note)}</span></div>'
     if update.fraction is None:
         bar = '<i class="le-wait"></i>'
     else:
         bar = f'<i style="width:{100 * min(max(update.fraction, 0), 1):.1f}%"></i>'
     return (
-        f'<div class="le-progress le-busy" role="status"><div class="le-bar">{bar}</div>'
+        f'<div class="le-progress le-busy"><div class="le-bar">{bar}</div>'
         f"<span>{escape(update.text)}</span></div>"
     )
 
@@ -58,11 +59,13 @@ def section_html(head: str, about: str) -> str:
 
 def cost_text(pace: Pace, pictures: int, steps: int) -> str:
     """How long so many pictures take at the pace of this machine."""
-    if pace.step_s is None:
+    seconds = pace.seconds(pictures, steps)
+    if seconds is None:
         return t("cost.unknown")
-    seconds = pace.step_s * pictures * steps
+    if seconds < 1:
+        return t("cost.instant")
     if seconds < 90:
-        return t("cost.seconds", seconds=max(1, round(seconds)))
+        return t("cost.seconds", seconds=round(seconds))
     return t("cost.minutes", minutes=round(seconds / 60, 1))
 
 

@@ -40,8 +40,10 @@ class Visit:
     uploads: set[str] = field(default_factory=set)
     cells: OrderedDict = field(default_factory=OrderedDict)  # of each square, by place
     square: Square | None = None  # the one painted last
-    frames: list = field(default_factory=list)
-    path_mode: str = "slerp"
+    rest: tuple[float, float] = (0.5, 0.5)  # where in it the point came to rest
+    frames: list = field(default_factory=list)  # of the last path: (file, point)
+    path: Square | None = None  # the square it goes through
+    bare: dict[str, str] = field(default_factory=dict)  # copies of files that lack the recipe
     _folder: Path | None = None
 
     def file(self, name: str, content: bytes) -> str:
