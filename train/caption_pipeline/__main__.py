@@ -7,9 +7,7 @@ from pathlib import Path
 
 import torch
 
-from train.caption_pipeline import engines
 from train.caption_pipeline.options import Options
-from train.caption_pipeline.run import run
 from train.caption_pipeline.statistics import table
 
 HELP = {
@@ -61,6 +59,11 @@ def main(arguments: list[str] | None = None) -> None:
     given = vars(parser.parse_args(arguments))
     options = Options(**{field.name: given[field.name] for field in dataclasses.fields(Options)})
     out = given["out"].resolve()
+    try:  # here, so that --help needs none of it
+        from train.caption_pipeline import engines
+        from train.caption_pipeline.run import run
+    except ImportError as error:
+        parser.error(f"{error.name} is missing: pip install -r requirements-data.txt")
     if given["engine"] == "ray":
         engine = partial(engines.run_ray, options=options, out=out, workers=given["workers"])
     else:

@@ -6,6 +6,7 @@ last, so that what a killed run left is done again, and nothing else.
 
 import pickle
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,28 @@ ANNOTATOR_CPUS, IO_CPUS = 0.75, 0.1
 
 
 def run_local(tasks: Sequence[Task], options: Options, out: Path) -> Iterator[int]:
-    """Runs the tasks one after the other; yields the number of each shard when it is written."""
+    """Runs the tasks one after the other; yields the number of each shard when it is written.
+
+    A second thread reads one task ahead, so that the models need not wait for the disk.
+    """
     if not tasks:
         return
     annotate = Annotator(options)
-    for task in tasks:
-        yield write_step(annotate(read_step(task, options)), out)
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(read_step, tasks[0], options)
+        for following in [*tasks[1:], None]:
+            chunk = ahead.result()
+            if following is not None:
+                ahead = reader.submit(read_step, following, options)
+            yield write_step(annotate(chunk), out)
 
 
 def run_ray(tasks: Sequence[Task], options: Options, out: Path, workers: int) -> Iterator[int]:
     """Runs the tasks on the Ray cluster that this machine is part of, else on its own cores.
 
     Yields like `run_local`, in any order. `workers`: annotators at most, each on a core and, where
-    the options say so, a GPU of its own. Input and output must be at the same path on all machines.
-    A task whose worker died is run again elsewhere. ValueError without ray.
+    the options say so, a GPU of its own. This code, input and output must be at the same paths on all
+    machines. A task whose worker died is run again elsewhere. ValueError without ray.
     """
     if not tasks:
         return

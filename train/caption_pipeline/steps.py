@@ -54,8 +54,8 @@ class Annotator:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.caption = Captioner(options)
         self.nouns = NounFinder(options)
+        self.caption = Captioner(options)
         self.boxes = BoxFinder(options)
         self.masks = MaskFinder(options)
 
