@@ -52,7 +52,7 @@ def test_two_workers_one_of_them_killed_write_the_shards_of_one_machine(
         killer.start()
         numbers = []
 
-        def engine(tasks):  # noqa: ANN001, ANN202
+        def engine(tasks):
             for number in run_ray(tasks, options, out, workers=2):
                 numbers.append(number)
                 yield number

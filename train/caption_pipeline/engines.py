@@ -1,7 +1,8 @@
 """Who runs the steps: this process, or Ray Data on as many machines as there are.
 
 Both give equal shards: a shard depends on its task and the options alone. Its `.json` is written
-last, so that what a killed run left is done again, and nothing else.
+last, so that what a killed run left is done again, and nothing else. The models' libraries are
+imported only where models run.
 """
 
 import pickle
@@ -10,16 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from train.caption_pipeline.options import Options
 from train.caption_pipeline.sources import Task
-from train.caption_pipeline.steps import Annotator, Chunk, read_step, write_step
+from train.caption_pipeline.steps import Chunk, read_step, write_step
 
 Row = dict[str, Any]
 
 # Of a core, so that as many annotators as a machine has cores leave room for reading and writing.
-ANNOTATOR_CPUS, IO_CPUS = 0.75, 0.1
+ANNOTATOR_CPUS, IO_CPUS = 0.75, 0.25
 
 
 def run_local(tasks: Sequence[Task], options: Options, out: Path) -> Iterator[int]:
@@ -29,6 +28,8 @@ def run_local(tasks: Sequence[Task], options: Options, out: Path) -> Iterator[in
     """
     if not tasks:
         return
+    from train.caption_pipeline.annotator import Annotator
+
     annotate = Annotator(options)
     with ThreadPoolExecutor(1) as reader:
         ahead = reader.submit(read_step, tasks[0], options)
@@ -42,8 +43,8 @@ def run_local(tasks: Sequence[Task], options: Options, out: Path) -> Iterator[in
 def run_ray(tasks: Sequence[Task], options: Options, out: Path, workers: int) -> Iterator[int]:
     """Runs the tasks on the Ray cluster that this machine is part of, else on its own cores.
 
-    Yields like `run_local`, in any order. `workers`: annotators at most, each on a core and, where
-    the options say so, a GPU of its own. This code, input and output must be at the same paths on all
+    Yields like `run_local`, in any order. `workers`: annotators, each on a core and, where the
+    options say so, a GPU of its own. This code, input and output must be at the same paths on all
     machines. A task whose worker died is run again elsewhere. ValueError without ray.
     """
     if not tasks:
@@ -55,14 +56,14 @@ def run_ray(tasks: Sequence[Task], options: Options, out: Path, workers: int) ->
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     rows = [{"payload": pickle.dumps(task)} for task in tasks]
-    gpus = 1 if torch.device(options.device).type == "cuda" else 0
+    gpus = 1 if options.device.startswith("cuda") else 0
     written = (
         ray.data.from_items(rows, override_num_blocks=len(rows))
         .map(_read, fn_args=(options,), num_cpus=IO_CPUS)
         .map(
             _Annotate,
             fn_constructor_args=(options,),
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers, len(tasks))),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(tasks))),
             num_cpus=ANNOTATOR_CPUS,
             num_gpus=gpus,
         )
@@ -82,6 +83,8 @@ class _Annotate:
     """`Annotator` on rows of pickled chunks."""
 
     def __init__(self, options: Options) -> None:
+        from train.caption_pipeline.annotator import Annotator
+
         self.annotate = Annotator(options)
 
     def __call__(self, row: Row) -> Row:
