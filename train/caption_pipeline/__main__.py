@@ -4,10 +4,11 @@ import argparse
 import dataclasses
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 
-from train.caption_pipeline.options import Options
+from train.caption_pipeline.options import Dtype, Options, Ratio
 from train.caption_pipeline.statistics import table
 
 HELP = {
@@ -25,10 +26,7 @@ HELP = {
     "device": "cpu, cuda, cuda:1, mps",
     "batch": "pictures at once",
 }
-CHOICES = {
-    "box_ratio": ("aspect", "sides"),
-    "caption_dtype": ("auto", "float32", "float16", "bfloat16"),
-}
+CHOICES = {"box_ratio": get_args(Ratio), "caption_dtype": get_args(Dtype)}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,18 +55,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--engine", choices=("local", "ray"), default="local", help="who runs it")
     parser.add_argument("--workers", type=int, default=1, help="annotators, with --engine ray")
     given = vars(parser.parse_args(arguments))
-    options = Options(**{field.name: given[field.name] for field in dataclasses.fields(Options)})
     out = given["out"].resolve()
     try:  # here, so that --help needs none of it
         from train.caption_pipeline import engines
         from train.caption_pipeline.run import run
     except ImportError as error:
         parser.error(f"{error.name} is missing: pip install -r requirements-data.txt")
-    if given["engine"] == "ray":
-        engine = partial(engines.run_ray, options=options, out=out, workers=given["workers"])
-    else:
-        engine = partial(engines.run_local, options=options, out=out)
     try:
+        chosen = {field.name: given[field.name] for field in dataclasses.fields(Options)}
+        options = Options(**chosen)
+        if given["engine"] == "ray":
+            engine = partial(engines.run_ray, options=options, out=out, workers=given["workers"])
+        else:
+            engine = partial(engines.run_local, options=options, out=out)
         statistics = run(given["input"].resolve(), out, options, engine)
     except (ValueError, OSError) as error:
         parser.error(str(error))

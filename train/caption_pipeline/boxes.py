@@ -3,6 +3,7 @@
 Letters: B pictures, Q boxes that the model proposes, T positions of its text (256).
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,6 @@ class BoxFinder:
         self.model = model.to(self.device).eval()
         self.full_stop = self.processor.tokenizer.convert_tokens_to_ids(".")
 
-    @torch.inference_mode()
     def __call__(
         self, images: Sequence[Image.Image], named: Sequence[dict[str, str]]
     ) -> list[list[Detection]]:
@@ -35,7 +35,24 @@ class BoxFinder:
         `named`: of each RGB picture the phrases to look for, one or more, with each one's name. All
         phrases of a picture are looked for at once, "black cat. hat."; a box is of the phrase with
         its best token.
+
+        Pictures of one size go through the model together. Others would have to be padded, and its
+        boxes then depend a little on which pictures happen to be neighbours.
         """
+        by_size = defaultdict(list)
+        for i, image in enumerate(images):
+            by_size[image.size].append(i)
+        found: list[list[Detection]] = [[] for _ in images]
+        for group in by_size.values():
+            detections = self._of_one_size([images[i] for i in group], [named[i] for i in group])
+            for i, of_picture in zip(group, detections, strict=True):
+                found[i] = of_picture
+        return found
+
+    @torch.inference_mode()
+    def _of_one_size(
+        self, images: Sequence[Image.Image], named: Sequence[dict[str, str]]
+    ) -> list[list[Detection]]:
         inputs = self.processor(
             images=list(images),
             text=[list(phrases) for phrases in named],
@@ -47,21 +64,17 @@ class BoxFinder:
         outputs = self.model(**inputs)
         probabilities = outputs.logits.sigmoid().float().cpu()  # (B, Q, T)
         corners = center_to_corners_format(outputs.pred_boxes).float().cpu()  # (B, Q, 4) in [0, 1]
+        width, height = images[0].size
+        corners = corners * torch.tensor([width, height, width, height])  # px
         found = []
-        for i, (image, names) in enumerate(zip(images, named, strict=True)):
-            scale = torch.tensor([image.width, image.height] * 2)
+        for i, names in enumerate(named):
             owners = phrase_of_token(inputs["input_ids"][i].tolist(), self.full_stop)
-            kept = assign(probabilities[i], owners)
             phrases = list(names)
-            detections = [
-                Detection(
-                    phrases[owner],
-                    names[phrases[owner]],
-                    whole_box((corners[i, q] * scale).tolist(), *image.size),
-                    round(score, 4),
-                )
-                for q, owner, score in kept
-            ]
+            detections = []
+            for q, owner, score in assign(probabilities[i], owners):
+                box = whole_box(corners[i, q].tolist(), width, height)
+                phrase = phrases[owner]
+                detections.append(Detection(phrase, names[phrase], box, round(score, 4)))
             found.append(sorted(detections, key=lambda d: -d.score))
         return found
 
