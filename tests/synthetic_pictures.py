@@ -32,7 +32,7 @@ def spoil(folder: Path) -> dict[str, str]:
     (folder / "bad-link.jpg").symlink_to(folder / "gone.jpg")
     picture(98, (1023, 1536)).save(folder / "bad-small.jpg")
     (folder / "notes.txt").write_text("no picture, and no entry either")
-    damaged = "damaged, or not a picture"
+    damaged = "damaged, too large, or not a picture"
     return {
         "bad-cut.jpg": damaged,
         "bad-empty.jpg": damaged,

@@ -3,6 +3,7 @@
 What the real models say is theirs; what is asked of them, and what is made of the answer, is ours.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,12 @@ def test_captions_are_of_their_own_pictures(options: Options) -> None:
     assert together == [caption([one])[0] for one in PICTURES]
     assert set(together) <= {*small_annotators.CAPTIONS, ""}
     assert len(set(together)) > 1
+
+
+def test_half_precision_captions(options: Options) -> None:
+    caption = Captioner(replace(options, caption_dtype="float16"))
+    assert caption.model.vision_model.post_layernorm.weight.dtype == torch.float16
+    assert set(caption(PICTURES)) <= {*small_annotators.CAPTIONS, ""}
 
 
 def test_boxes_are_those_of_the_library_each_with_its_phrase(options: Options) -> None:

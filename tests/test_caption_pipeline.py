@@ -76,7 +76,7 @@ def test_every_picture_is_kept_or_counted(finished: Path) -> None:
     assert statistics["seen"] == PICTURES + 5
     assert len(examples) == statistics["pictures"] >= 5
     assert len(examples) + sum(statistics["dropped"].values()) == statistics["seen"]
-    assert statistics["dropped"]["damaged, or not a picture"] == 3
+    assert statistics["dropped"]["damaged, too large, or not a picture"] == 3
     assert statistics["dropped"]["no nouns in the caption"] >= 1
     by_subjects = {str(n): 0 for n in range(1, 5)}
     for example in examples:
@@ -114,7 +114,7 @@ def test_tables_and_plots(finished: Path) -> None:
     kept = json.loads((finished / "statistics.json").read_text())["pictures"]
     assert f"Of {PICTURES + 5} entries {kept} were kept." in table
     assert "| 1,479,785 | 74.4 % |" in table
-    assert "| damaged, or not a picture | 3 | bad-cut.jpg, bad-empty.jpg, bad-text.png |" in table
+    assert "not a picture | 3 | bad-cut.jpg, bad-empty.jpg, bad-text.png |" in table
     plot = (finished / "statistics.svg").read_text()
     assert plot.startswith("<svg") and f"{kept} pictures" in plot
 
@@ -164,6 +164,8 @@ def test_other_settings_or_pictures_do_not_mix_into_a_run(
     other = Options(**models, caption_tokens=1, per_shard=PER_SHARD, box_ratio="sides")
     with pytest.raises(ValueError, match="box_ratio is 'sides', was 'aspect'.*--out"):
         run_here(source, finished, other)
+    with pytest.raises(ValueError, match="outside"):
+        run_here(source, source / "shards", options)
     fewer = synthetic_pictures.write_folder(tmp_path / "fewer", 2)
     with pytest.raises(ValueError, match="input is"):
         run_here(fewer, finished, options)

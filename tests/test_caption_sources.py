@@ -1,6 +1,7 @@
 """Folders and WebDataset shards as input: every entry is either a picture or counted by cause."""
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def test_webdataset_shards_with_dead_entries(tmp_path: Path) -> None:
         "02.jpg": b"",
         "02.json": b"{}",
         "03.JPG": jpeg(3),
+        "03.mask.png": b"of something else",
     }
     write_archive(tmp_path / "00000.tar", members)
     write_archive(tmp_path / "00001.tar", {"10.png": jpeg(10)})
@@ -76,7 +78,7 @@ def test_webdataset_shards_with_dead_entries(tmp_path: Path) -> None:
     assert [one.name for one in pictures] == ["00.jpg", "03.JPG", "10.png"]
     assert dropped == {
         "no picture in the entry": ["01"],
-        "damaged, or not a picture": ["02.jpg"],
+        "damaged, too large, or not a picture": ["02.jpg"],
     }
     assert seen == 5
     assert [len(task.names) for task in plan(tmp_path, 3)] == [3, 1, 1]
@@ -107,6 +109,14 @@ def test_tasks_depend_on_the_input_alone(tmp_path: Path) -> None:
     assert digest(tasks) == digest(plan(tmp_path, 2))
     synthetic_pictures.picture(7).save(tmp_path / "another.jpg")
     assert digest(tasks) != digest(plan(tmp_path, 2))
+
+
+def test_names_that_are_no_unicode_and_pictures_that_are_tiny(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg(0))
+    picture(1, (9, 9)).save(tmp_path / "tiny.png")
+    [found], dropped, _ = read_all(tmp_path)
+    assert found.name == "caf?.jpg"
+    assert dropped == {"too few pixels": ["tiny.png"]}
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:

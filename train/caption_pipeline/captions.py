@@ -16,19 +16,22 @@ class Captioner:
         self.device = options.device
         if options.caption_dtype == "auto":
             cuda = torch.device(options.device).type == "cuda"
-            dtype = torch.float16 if cuda else torch.float32
+            self.dtype = torch.float16 if cuda else torch.float32
         else:
-            dtype = getattr(torch, options.caption_dtype)
+            self.dtype = getattr(torch, options.caption_dtype)
         self.tokens = options.caption_tokens
         self.processor = Blip2Processor.from_pretrained(options.caption_model)
-        model = Blip2ForConditionalGeneration.from_pretrained(options.caption_model, dtype=dtype)
+        # Some parts stay float32 whatever is asked for: transformers knows which.
+        model = Blip2ForConditionalGeneration.from_pretrained(
+            options.caption_model, dtype=self.dtype
+        )
         self.model = model.to(self.device).eval()
 
     @torch.inference_mode()
     def __call__(self, images: Sequence[Image.Image]) -> list[str]:
         """One caption, with single spaces, for each RGB picture; may be empty."""
         inputs = self.processor(images=list(images), text=[""] * len(images), return_tensors="pt")
-        inputs = inputs.to(self.device, self.model.dtype)  # floating-point ones
+        inputs = inputs.to(self.device, self.dtype)  # floating-point ones
         ids = self.model.generate(
             **inputs, max_new_tokens=self.tokens, do_sample=False, num_beams=1
         )  # (B, ≤ tokens)

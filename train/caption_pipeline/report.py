@@ -14,7 +14,7 @@ class Cause(StrEnum):
 
     NO_PICTURE = "no picture in the entry"
     UNREADABLE = "file could not be read"
-    DAMAGED = "damaged, or not a picture"
+    DAMAGED = "damaged, too large, or not a picture"
     ARCHIVE = "rest of a damaged archive (one for each archive)"
     SMALL = "too few pixels"
     NO_NOUNS = "no nouns in the caption"

@@ -23,8 +23,10 @@ def run(source: Path, out: Path, options: Options, engine: Engine) -> Statistics
 
     Run again, it makes only what is missing or was cut off. `engine`: runs tasks and yields the
     numbers of finished shards. Raises ValueError where `out` was begun with other settings or from
-    another input.
+    another input, or lies in it.
     """
+    if source.is_dir() and (out == source or source in out.parents):
+        raise ValueError(f"{out} is in {source}: write the shards to a folder outside of it.")
     tasks = plan(source, options.per_shard)
     out.mkdir(parents=True, exist_ok=True)
     settle(out, {"format": FORMAT, **options.settings(), "input": digest(tasks)})

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 from webdataset.tariterators import base_plus_ext
 
-from lambda_eclipse.images import PictureError, flatten, open_picture
+from lambda_eclipse.images import flatten, open_picture
 from train.caption_pipeline.interleaved import encode
 from train.caption_pipeline.report import Cause, Report
 
@@ -98,14 +98,15 @@ def read(task: Task, min_px: int) -> tuple[list[Picture], Report]:
     report = Report(seen=len(task.names))
     pictures = []
     for name, content in _archived(task) if Path(task.source).is_file() else _filed(task):
+        shown = name.encode("utf-8", "replace").decode()  # names may be no valid Unicode
         if content is not None:
-            picture = _usable(name, content, min_px)
+            picture = _usable(shown, content, min_px)
         else:
             picture = Cause.UNREADABLE if _is_picture(name) else Cause.NO_PICTURE
         if isinstance(picture, Picture):
             pictures.append(picture)
         else:
-            report.drop(picture, name)
+            report.drop(picture, shown)
     if task.damaged:
         report.drop(Cause.ARCHIVE, task.source)
         report.seen += 1
@@ -115,13 +116,12 @@ def read(task: Task, min_px: int) -> tuple[list[Picture], Report]:
 def _usable(name: str, content: bytes, min_px: int) -> Picture | Cause:
     """The picture, or why it is none."""
     try:
-        upright = open_picture(content, name)
         with Image.open(io.BytesIO(content)) as image:
-            small = min(image.size) < min_px
-    except PictureError:
+            if min(image.size) < min_px:
+                return Cause.SMALL
+        upright = open_picture(content, name)
+    except Exception:  # decoders raise nearly anything on broken files
         return Cause.DAMAGED
-    if small:
-        return Cause.SMALL
     sha256 = hashlib.sha256(content).hexdigest()
     return Picture(name, encode(flatten(upright), "jpg"), sha256)
 
@@ -162,10 +162,8 @@ def _members(archive: Path) -> tuple[tuple[str, ...], bool]:
                 key, _ = base_plus_ext(member.name)
                 if not member.isfile() or key is None:
                     continue
-                if _is_picture(member.name):
-                    entries[key] = member.name
-                else:
-                    entries.setdefault(key, key)
+                if entries.setdefault(key, key) == key and _is_picture(member.name):
+                    entries[key] = member.name  # the first, where an entry has several
     except _BROKEN:
         return tuple(entries.values()), True
     return tuple(entries.values()), False
