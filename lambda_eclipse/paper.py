@@ -44,7 +44,7 @@ FINETUNE_LEARNING_RATE = 1e-5
 BOX_THRESHOLD = 0.2
 TEXT_THRESHOLD = 0.2
 MIN_BOX_LOGIT = 0.3
-MAX_BOXES = 8
+MAX_BOXES = 8  # and at least one
 MAX_IDENTICAL_OBJECTS = 6
 BOX_ASPECT_RANGE = (0.08, 0.7)
 MIN_MASK_SHARE = 0.4  # of the bounding box's area
@@ -53,6 +53,7 @@ MIN_IMAGE_SIZE_PX = 1024
 
 # Sizes of the training set (Appendix B, "Dataset Statistics"): images by number of subjects.
 IMAGES_BY_SUBJECTS = {1: 1_479_785, 2: 432_831, 3: 65_597, 4: 11_910}
+UNIQUE_SUBJECTS = 30_358
 VALIDATION_SHARE = 0.2
 
 # Dreambench (Table 2, λ-ECLIPSE* without finetuning) and with concept finetuning.

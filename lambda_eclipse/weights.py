@@ -156,16 +156,16 @@ def save_fp16(state: Mapping[str, Tensor], path: Path) -> None:
                 raise WeightsError(f"{name} holds values that float16 can't: not saved to {path}.")
         # Tensors that share memory can't be saved; a copy of each can.
         half[name] = kept.contiguous().clone()
-    _write_whole(path, lambda temporary: save_file(half, temporary, {"format": "pt"}))
+    write_whole(path, lambda temporary: save_file(half, temporary, {"format": "pt"}))
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write a JSON object, whole or not at all."""
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    _write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write next to the target, then rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

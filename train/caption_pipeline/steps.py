@@ -1,0 +1,37 @@
+"""The steps around the models: a task is read, and what came of it is written.
+
+Between them stands `annotator`; this module does without the models' libraries, so that a process
+that only reads or writes starts quickly.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from train.caption_pipeline.interleaved import Example, write_shard
+from train.caption_pipeline.options import Options
+from train.caption_pipeline.report import Report
+from train.caption_pipeline.sources import Task, read
+from train.caption_pipeline.statistics import counts
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A task on its way: `items` are pictures before the annotator, examples after it."""
+
+    number: int
+    items: list[Any]
+    report: Report
+
+
+def read_step(task: Task, options: Options) -> Chunk:
+    """The usable pictures of a task."""
+    return Chunk(task.number, *read(task, options.min_px))
+
+
+def write_step(chunk: Chunk, out: Path) -> int:
+    """Writes the shard of an annotated chunk; returns its number."""
+    examples: list[Example] = chunk.items
+    report = {**chunk.report.to_json(), **counts(examples)}
+    write_shard(out, chunk.number, examples, report)
+    return chunk.number
