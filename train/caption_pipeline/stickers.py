@@ -24,7 +24,8 @@ from train.caption_pipeline.interleaved import (
 from train.caption_pipeline.report import Report
 from train.caption_pipeline.run import settle
 from train.caption_pipeline.statistics import counts, gather, table, write
-from train.stickers.scenes import render, sample_scene, subject_view
+from train.stickers.render import render, subject_view
+from train.stickers.scenes import sample_scene
 
 PER_SHARD = 1000
 
