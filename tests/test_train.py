@@ -37,6 +37,7 @@ from train import (
     matte,
     perceptual,
     prior,
+    prior_readers,
     prior_start,
     shards,
     subjects,
@@ -305,7 +306,7 @@ def test_rows_say_where_the_subjects_stand(shard_folder: Path) -> None:
 
 
 def test_the_code_of_subjects_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None:
-    build = partial(subjects.build, shard_folder, steps=6, batch=8, rate=1e-3, seed=0)
+    build = partial(subjects.build, shard_folder, steps=6, batch=8, rate=1e-4, seed=0)
     run = check_run(build, tmp_path, stop_after=2)
     result = build(tmp_path / "new").evaluate(run.model.eval())
     assert result["psnr_whole_held"] > result["psnr_half_held"] > 5
@@ -352,14 +353,15 @@ def test_the_clip_learns_and_resumes(shard_folder: Path, tmp_path: Path) -> None
     kept = clip.Shards(shard_folder)
     expected = run.ema.tower.embed(*kept.features("held", index))
     given = loaded.image([Image.fromarray(p) for p in kept.pictures("held", index)])
-    assert F.cosine_similarity(given, expected).min() > 0.999
+    said = slice(SEMANTIC)  # where subjects stand is known there, and found here
+    assert F.cosine_similarity(given[:, said], expected[:, said]).min() > 0.999
     captions = [kept.rows["held"][i].caption for i in index]
     difference = loaded.text(captions).pooled - run.ema.clip.text(captions).pooled
     assert difference.abs().max() < 0.05
 
     again = build(tmp_path / "again", start_from=export, text_only=True).model
     ours, theirs = again.clip.model.state_dict(), loaded.model.state_dict()
-    assert all(torch.allclose(ours[name], theirs[name], atol=2e-3) for name in ours)
+    assert all(torch.allclose(ours[name], theirs[name], rtol=2e-3, atol=2e-3) for name in ours)
     assert not any(p.requires_grad for p in again.tower.parameters())
     assert any(p.requires_grad for p in again.clip.model.transformer.parameters())
 
@@ -459,7 +461,7 @@ def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_pa
     control = torch.from_numpy(np.load(embedded / "null-embed.npy")).float().expand(2, -1)
     with torch.no_grad():
         ours, theirs = (prior.predict(p, text, control, noise) for p in (loaded, run.ema))
-    assert (ours - theirs).abs().max() < 0.02
+    assert F.cosine_similarity(ours, theirs).min() > 0.999  # fp16 on disk
 
 
 # What they are trained on
@@ -529,13 +531,15 @@ def test_embeddings_are_of_the_shards_pictures(embedded: Path, random_stack: Pat
 
     pictures = kept.pictures("held", np.array([0, 4, 8]))
     given = network.image([Image.fromarray(p) for p in pictures])
-    assert F.cosine_similarity(given, stored("held-embed")[[0, 4, 8]]).min() > 0.999
+    said = slice(SEMANTIC)  # where subjects stand is known there, and found here
+    wanted = stored("held-embed")[[0, 4, 8]]
+    assert F.cosine_similarity(given[:, said], wanted[:, said]).min() > 0.999
     with torch.no_grad():
         latents = movq.encode(shards.pixels(pictures))
     assert (latents - stored("held-latents")[[0, 4, 8]]).abs().max() < 0.02
     edges = network.image([Image.fromarray(p) for p in embeddings.edges(pictures)])
     assert F.cosine_similarity(edges, stored("held-edges-embed")[:3]).min() > 0.999
-    assert torch.allclose(network.null_image(), stored("null-embed"), atol=5e-3)
+    assert torch.allclose(network.null_image(), stored("null-embed"), rtol=2e-3, atol=5e-3)
     for name in (*SIDES, "views"):
         count = len(kept.views) if name == "views" else len(kept.rows[name])
         assert len(stored(f"{name}-embed")) == count
@@ -633,18 +637,21 @@ def test_the_decoder_may_be_given_the_priors_predictions(
 def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
     embedded: Path, random_stack: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"RIDGE": 10.0, "FULL": 1}.items():  # measured on what it is fitted on
-        monkeypatch.setattr(prior_start, name, value)
+    # measured on what it is fitted on
+    for module, name, value in (
+        (prior_readers, "RIDGE", 10.0), (prior_readers, "FULL", 1), (prior_start, "RIDGE", 10.0),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
     examples = prior.Examples(embedded, Clip.from_folder(random_stack / "clip"))
     sample = examples.sample(TRAIN_SCENES, batch=16)
     assert sum(len(part.scenes) for part in sample) == TRAIN_SCENES
     for part in sample:
         assert ((part.swapped > 0) <= part.text.mask).all()
     torch.manual_seed(0)
-    model = Prior(PriorConfig(16, DIM // 16, 3, DIM))
+    model = Prior(PriorConfig(20, DIM // 20, 3, DIM))
     prior_start.start(model, sample)
     torch.manual_seed(0)
-    untrained = Prior(PriorConfig(16, DIM // 16, 3, DIM))
+    untrained = Prior(PriorConfig(20, DIM // 20, 3, DIM))
 
     def error(network: Prior) -> float:
         total = 0.0
@@ -660,6 +667,8 @@ def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
     assert error(model) < 0.7 * mean < 0.7 * error(untrained)
     with pytest.raises(ValueError, match="wide inside"):
         prior_start.start(Prior(PriorConfig(2, 8, 1, DIM)), sample)
+    with pytest.raises(ValueError, match="3 blocks of 20 heads"):
+        prior_start.start(Prior(PriorConfig(20, DIM // 20, 2, DIM)), sample)
 
 
 def test_batches_of_similar_captions_leave_no_scene_out() -> None:
