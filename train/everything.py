@@ -51,7 +51,7 @@ def steps(runs: Path) -> dict[str, list[str]]:
         ],
         "decoder": [
             *("train.decoder", "--shards", shards, *run("looks"), "--from", str(blurred)),
-            *("--steps", "2200", "--rate", "2e-4", "--perceptual", "0.3", "--movq", movq),
+            *("--steps", "1600", "--rate", "4e-4", "--perceptual", "1.0", "--movq", movq),
             *("--export", decoder),
         ],
     }
