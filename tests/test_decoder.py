@@ -295,10 +295,11 @@ def test_offloaded_networks_paint_the_same(decoder):
 def test_pocket_networks_go_the_same_way(tmp_path, capfd):
     """Chosen by the name in their configuration; half precision on disk, v-prediction."""
     from lambda_eclipse.movq import PocketMOVQ
+    from lambda_eclipse.slots import APPEARANCE, LAYOUT
     from lambda_eclipse.tower import SEMANTIC
     from lambda_eclipse.unet import PocketUNet
 
-    dim = SEMANTIC + 32
+    dim = SEMANTIC + LAYOUT + APPEARANCE
     unet = PocketUNet(block_out_channels=(32, 32, 64), cross_attention_dim=32, encoder_hid_dim=dim)
     unet.half().save_pretrained(tmp_path / "unet")
     PocketMOVQ().half().save_pretrained(tmp_path / "movq")
