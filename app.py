@@ -21,6 +21,8 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stack", choices=["auto", "pocket", "kandinsky"], default="auto")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
+    parser.add_argument("--decoder", metavar="FOLDER", help="instead of the stack's own")
+    parser.add_argument("--prior", metavar="PATH", help="folder of a prior in the stack's place")
     parser.add_argument("--host", help="address to listen on; default: this machine only")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="make a public link (off by default)")
@@ -38,7 +40,8 @@ def main() -> None:
     def open_studio(progress: Callable[[str], None]) -> Any:
         from lambda_eclipse.pipeline import Studio
 
-        return Studio.open(chosen.stack, chosen.device, progress=progress)
+        sources = {part: path for part in ("prior", "decoder") if (path := getattr(chosen, part))}
+        return Studio.open(chosen.stack, chosen.device, progress=progress, sources=sources)
 
     lends_gpu = bool(spaces and os.environ.get("SPACES_ZERO_GPU"))
     engine = Engine(

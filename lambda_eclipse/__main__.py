@@ -124,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
             "--device", default="auto", metavar="D", help="auto, cpu, cuda or mps (auto)"
         )
         command.add_argument(
+            "--decoder", metavar="FOLDER", help="a decoder to use instead of the stack's own"
+        )
+        command.add_argument(
+            "--prior", metavar="PATH", help="folder of a prior to use instead of the stack's"
+        )
+        command.add_argument(
             "--seed", type=int, metavar="N", help="0 to 2147483647; the same seed paints the same"
         )
         command.add_argument(
@@ -188,7 +194,10 @@ def _grid(options: argparse.Namespace) -> None:
 def _open(options: argparse.Namespace) -> Studio:
     from lambda_eclipse.pipeline import Studio
 
-    return Studio.open(options.stack, options.device, lambda message: _show(f"{message} ..."))
+    sources = {part: path for part in ("prior", "decoder") if (path := getattr(options, part))}
+    return Studio.open(
+        options.stack, options.device, lambda message: _show(f"{message} ..."), sources
+    )
 
 
 def _noun_and_path(text: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from lambda_eclipse.checksums import checksums
+from lambda_eclipse.checksums import checksums_of
 from lambda_eclipse.images import open_picture
 from lambda_eclipse.pipeline import Studio, Subject
 from lambda_eclipse.pngtext import (
@@ -52,7 +52,7 @@ class Card:
         cutout = studio.prepare(subject).cutout
         stack = studio.models.stack
         embedding = studio.subject_embedding(subject)
-        return cls(subject.noun, cutout, embedding, stack.name, checksums(stack)["clip"])
+        return cls(subject.noun, cutout, embedding, stack.name, checksums_of(studio.models)["clip"])
 
     def fits(self, stack: str, clip: str) -> bool:
         """Whether the embedding means the same to the stack of that name, with that CLIP."""
@@ -60,7 +60,7 @@ class Card:
 
     def subject(self, models: Models) -> Subject:
         """The subject for a request: with the embedding where it fits, else the picture alone."""
-        fits = self.fits(models.stack.name, checksums(models.stack)["clip"])
+        fits = self.fits(models.stack.name, checksums_of(models)["clip"])
         return Subject(self.noun, self.picture, embedding=self.embedding if fits else None)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lambda_eclipse.stacks import PATTERNS, Stack, source_of
+from lambda_eclipse.stacks import PATTERNS, Models, Stack, source_of
 from lambda_eclipse.weights import read_json, resolve
 
 
@@ -24,6 +24,11 @@ def checksums(stack: Stack, sources: Mapping[str, str] | None = None) -> dict[st
         shipped = source == getattr(stack, part)
         found[part] = _checksum(part, source, stack.manifest if shipped else None)
     return found
+
+
+def checksums_of(models: Models) -> dict[str, str]:
+    """Those of loaded networks, wherever they come from."""
+    return {**checksums(models.stack, models.sources), **models.digests}
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -159,6 +160,17 @@ class Clip(nn.Module):
                     raise ValueError(f"A picture is {picture.mode}; flatten it to RGB first.")
             pixels = torch.stack([self._prepare(p) for p in pictures])  # (B, 3, P, P)
         return self.model.encode_image(pixels.to(self.device, self.dtype))  # (B, D)
+
+    def alike(self, scene: Tensor, subjects: Tensor) -> Tensor:
+        """Cosines (K,) of a scene's embedding (D,) with those of subjects (K, D), shown alone.
+
+        Where the image tower has numbers for each who stands in a scene, those count.
+        """
+        scene, subjects = scene.float().cpu(), subjects.float().cpu()
+        trunk = getattr(self.model.visual, "trunk", None)
+        if hasattr(trunk, "alike"):
+            return trunk.alike(scene, subjects)
+        return F.cosine_similarity(scene[None], subjects, dim=1)
 
     def null_image(self) -> Tensor:
         """Embedding (1, D) of the null image: zero everywhere *after* normalisation.

@@ -24,7 +24,7 @@ from diffusers import DDIMScheduler, KandinskyV22Pipeline
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
-from lambda_eclipse.images import to_pil
+from lambda_eclipse.images import to_pil, to_tensor
 from lambda_eclipse.weights import WeightsError, read_json, verify
 
 # "_class_name" of config.json → where the class lives. The published stack uses diffusers' own.
@@ -124,7 +124,7 @@ class Decoder:
         if manifest is not None:
             verify(manifest, root)
         scheduler = read_json(root / "scheduler" / "scheduler_config.json")
-        unet, movq = _read_model(root / "unet", dtype), _read_model(root / "movq", dtype)
+        unet, movq = read_model(root / "unet", dtype), read_model(root / "movq", dtype)
         return cls(unet, movq, scheduler, device, offload)
 
     @property
@@ -212,6 +212,19 @@ class Decoder:
             # After a cancel the pipeline has not taken offloaded networks off the device.
             self.pipeline.maybe_free_model_hooks()
 
+    @torch.no_grad()
+    def encode(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """(N, C, S, S) float32 latents, on the CPU, of N square RGB pictures of one size."""
+        movq = self.pipeline.movq
+        pixels = (2 * to_tensor(pictures) - 1).to(self.device, movq.dtype)
+        found = movq.encode(pixels)
+        return getattr(found, "latents", found).float().cpu()
+
+    def with_unet(self, unet: torch.nn.Module) -> Decoder:
+        """A decoder with another U-Net of the same form; the image decoder is shared."""
+        movq, scheduler = self.pipeline.movq, self.pipeline.scheduler.config
+        return Decoder(unet, movq, dict(scheduler), self.device)
+
     def starting_noise(self, seeds: Sequence[int], size_px: int) -> torch.Tensor:
         """(len(seeds), C, S, S) float32 on the CPU; a row depends on its own seed only."""
         side = size_px // self.factor
@@ -254,8 +267,11 @@ def model_class(name: str) -> type[torch.nn.Module]:
     return getattr(importlib.import_module(CLASSES[name]), name)
 
 
-def _read_model(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
-    """Read a network strictly: diffusers by itself would fill missing tensors at random."""
+def read_model(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """Read a U-Net or an autoencoder strictly, from its folder in the hub's layout.
+
+    Diffusers by itself would fill missing tensors at random. WeightsError names the file.
+    """
     name = str(read_json(folder / "config.json").get("_class_name"))
     weights = folder / "diffusion_pytorch_model.safetensors"
     if not weights.is_file():

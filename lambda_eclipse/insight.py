@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -75,13 +76,15 @@ def propose_nouns(
     vocabulary: Sequence[str],
     count: int = 5,
     template: str = "a {}",
+    whole: Image.Image | None = None,
 ) -> list[tuple[str, float]]:
     """The `count` words that fit a subject best, with their probabilities, best first.
 
     subject: its picture, best alone on white as `Studio.prepare` makes it, or its embedding (D,)
     or (1, D). vocabulary: words to choose from; repeated ones count once. template: the phrase
-    that CLIP reads of each. The probabilities, in [0, 1], are CLIP's own over the vocabulary: they
-    sum to 1 over all of its words.
+    that CLIP reads of each. whole: the picture that the subject was cut out of, RGB; what is around
+    a subject tells what it is, too, so both count the same. The probabilities, in [0, 1], are
+    CLIP's own over the vocabulary: they sum to 1 over all of its words.
 
     The phrases' embeddings are computed once per `clip` and kept for as long as it lives, so
     its weights must not change. ValueError for an empty vocabulary, one with empty words, a
@@ -96,6 +99,9 @@ def propose_nouns(
         embedding = subject.detach().float().cpu().reshape(1, -1)  # (1, D)
     else:
         embedding = clip.image([flatten(subject)]).float().cpu()  # (1, D)
+    if whole is not None:
+        around = clip.image([flatten(whole)]).float().cpu()  # (1, D)
+        embedding = F.normalize(embedding, dim=1) + F.normalize(around, dim=1)  # (1, D)
     text = _read(clip, [template.format(word) for word in words])  # (V, D)
     scale = float(clip.model.logit_scale.exp())
     chances = (scale * cosines(embedding[0], text)).softmax(dim=0)  # (V,)
@@ -166,20 +172,19 @@ def likeness(
     """How like a result is to the subjects and to the prompt of its request, as CLIP sees it.
 
     image: the finished picture, RGB; it is read anew by the image tower. mean: as in `cosines`,
-    for the subjects. The ranges are the cosines at which a bar is empty and full: those of a
-    prompt are small in large CLIPs (0.3 is good there), so (0.1, 0.4) shows more. Errors as in
-    `Studio.subject_embedding` and `fraction`.
+    for the subjects, which are compared as `Clip.alike` does without it. The ranges are the
+    cosines at which a bar is empty and full: those of a prompt are small in large CLIPs (0.3 is
+    good there), so (0.1, 0.4) shows more. Errors as in `Studio.subject_embedding` and `fraction`.
     """
     with studio.models.encoders() as (clip, _):
         result = clip.image([flatten(image)])[0]  # (D,)
         text = clip.text([request.prompt]).pooled  # (1, D)
         subjects = [studio.subject_embedding(subject) for subject in request.subjects]  # (D,) each
     kept = torch.stack(subjects) if subjects else torch.empty(0, len(result))  # (K, D)
+    found = clip.alike(result, kept) if mean is None else cosines(result, kept, mean)  # (K,)
     scores = tuple(
         Score(subject.noun, cosine, fraction(cosine, *subject_range))
-        for subject, cosine in zip(
-            request.subjects, cosines(result, kept, mean).tolist(), strict=True
-        )
+        for subject, cosine in zip(request.subjects, found.clamp(-1, 1).tolist(), strict=True)
     )
     cosine = float(cosines(result, text)[0])
     return Likeness(scores, Score(request.prompt, cosine, fraction(cosine, *text_range)))

@@ -31,12 +31,12 @@ def principal(rows: Tensor, count: int, whitening: float) -> tuple[Tensor, Tenso
 def principal_patches(
     encode: nn.Conv2d, pictures: Tensor, decode: nn.Conv2d | None = None, whitening: float = 0.5
 ) -> None:
-    """Sets a patch-wise convolution to the principal components of pictures (B, 3, H, W).
+    """Sets a patch-wise convolution to the principal components of pictures (B, C, H, W).
 
-    `decode`: the 1 × 1 convolution that reverses it, to 3 · patch² channels.
+    `decode`: the 1 × 1 convolution that reverses it, to C · patch² channels.
     """
     patch, channels = encode.stride[0], encode.out_channels
-    flat = F.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)  # (N, 3 patch²)
+    flat = F.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)  # (N, C patch²)
     mean, basis, scale = principal(flat, channels, whitening)
     encode.weight.copy_((basis * scale).T.reshape(encode.weight.shape))
     encode.bias.copy_(-encode.weight.flatten(1) @ mean)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numbers
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -127,9 +127,10 @@ class Studio:
         stack: str = "auto",
         device: str = "auto",
         progress: Callable[[str], None] | None = None,
+        sources: Mapping[str, str] | None = None,
     ) -> Studio:
-        """Load a stack; errors as in `stacks.choose` and `stacks.load`."""
-        return cls(stacks.load(*stacks.choose(stack, device), progress))
+        """Load a stack; `sources` and errors as in `stacks.choose` and `stacks.load`."""
+        return cls(stacks.load(*stacks.choose(stack, device), progress, sources=sources))
 
     def prepare(self, subject: Subject) -> Prepared:
         """What the model will see of a subject: cut out, centred on white (Sec. 3.2)."""

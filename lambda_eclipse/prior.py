@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse import paper
+from lambda_eclipse.onednn import Linear
 from lambda_eclipse.weights import (
     WeightsError,
     load_module,
@@ -87,10 +88,10 @@ class Attention(nn.Module):
         super().__init__()
         width = heads * head_dim
         self.heads = heads
-        self.to_q = nn.Linear(width, width)
-        self.to_k = nn.Linear(width, width)
-        self.to_v = nn.Linear(width, width)
-        self.to_out = nn.ModuleList([nn.Linear(width, width)])
+        self.to_q = Linear(width, width)
+        self.to_k = Linear(width, width)
+        self.to_v = Linear(width, width)
+        self.to_out = nn.ModuleList([Linear(width, width)])
 
     def forward(self, x: Tensor, queries: int, mask: Tensor | None, causal: bool) -> Tensor:
         q = self._split(self.to_q(x[:, -queries:]))  # (B, H, queries, head_dim)
@@ -108,7 +109,7 @@ class GELU(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.proj = nn.Linear(width, hidden)
+        self.proj = Linear(width, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.gelu(self.proj(x))
@@ -120,7 +121,7 @@ class FeedForward(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         # The middle entry holds the place of the published model's dropout, which is zero.
-        self.net = nn.Sequential(GELU(width, 4 * width), nn.Identity(), nn.Linear(4 * width, width))
+        self.net = nn.Sequential(GELU(width, 4 * width), nn.Identity(), Linear(4 * width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x)
@@ -157,16 +158,16 @@ class Prior(nn.Module):
         # In the published checkpoint, never used: kept so that it loads and saves as it is.
         self.clip_mean = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
         self.clip_std = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
-        self.proj_in = nn.Linear(dim, width)
-        self.embedding_proj = nn.Linear(dim, width)
-        self.embedding_control = nn.Linear(dim, width)
-        self.encoder_hidden_states_proj = nn.Linear(dim, width)
+        self.proj_in = Linear(dim, width)
+        self.embedding_proj = Linear(dim, width)
+        self.embedding_control = Linear(dim, width)
+        self.encoder_hidden_states_proj = Linear(dim, width)
         self.transformer_blocks = nn.ModuleList(
             Block(config.num_attention_heads, config.attention_head_dim)
             for _ in range(config.num_layers)
         )
         self.norm_out = nn.LayerNorm(width)
-        self.proj_to_clip_embeddings = nn.Linear(width, dim)
+        self.proj_to_clip_embeddings = Linear(width, dim)
 
     def forward(
         self,

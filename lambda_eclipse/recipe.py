@@ -29,7 +29,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from lambda_eclipse import __version__
-from lambda_eclipse.checksums import checksums
+from lambda_eclipse.checksums import checksums_of
 from lambda_eclipse.pipeline import Picture, Request, Studio, Subject
 from lambda_eclipse.pngtext import (
     FORMAT,
@@ -63,7 +63,7 @@ class Recipe:
     request: the whole request. Each subject has its embedding and no picture; steps and guidance
         are numbers; `canny` is None, what it became is in `edges`.
     index: which of the request's pictures, 0..count − 1. batch_size: painted in one go at most.
-    stack: its name. weights: SHA-256 of "clip", "prior" and "decoder", as by `checksums`.
+    stack: its name. weights: SHA-256 of "clip", "prior" and "decoder", as by `checksums_of`.
     versions: of the packages that compute. device: "cpu", "cuda" or "mps". size_px: P.
     embedding: (D,) float32, of a picture painted from this very point, of a square say, instead of
         from what the prior makes of the request. The seed is the decoder's then, the count 1, and
@@ -218,7 +218,7 @@ def circumstances(models: Models) -> dict[str, Any]:
     return {
         "batch_size": models.stack.batch_size,
         "stack": models.stack.name,
-        "weights": checksums(models.stack),
+        "weights": checksums_of(models),
         "versions": {
             "lambda_eclipse": __version__,
             "torch": str(torch.__version__),  # with the build, which the package's version lacks

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lambda_eclipse.card import read_card
-from lambda_eclipse.checksums import checksums
+from lambda_eclipse.checksums import checksums_of
 from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.pipeline import SEEDS, Picture, Studio
 from lambda_eclipse.pngtext import NoRecipeError, RecipeError, short
@@ -87,7 +87,7 @@ def point_of(studio: Studio, source: str | Path | bytes) -> Tensor:
     A PNG with a recipe or a card of these weights tells it exactly; of any other picture it is
     what CLIP sees in all of it. Raises RecipeError for damaged ones and PictureError.
     """
-    here = checksums(studio.models.stack)
+    here = checksums_of(studio.models)
     try:
         recipe = read(source)
     except NoRecipeError:

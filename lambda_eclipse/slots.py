@@ -87,6 +87,24 @@ def read_codes(numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     return codes, there
 
 
+def alike(scene: Tensor, subjects: Tensor) -> Tensor:
+    """How like the subjects of a scene are to others: cosines (K,), in [-1, 1].
+
+    scene (`LAYOUT` + `APPEARANCE`,) and subjects (K, `LAYOUT` + `APPEARANCE`), each shown alone:
+    the last numbers of embeddings. Each is compared with all who stand in the scene, by the numbers
+    that the scene has of them; the most alike counts.
+    """
+    layout, numbers = scene[None].tensor_split([LAYOUT], 1)
+    count = int(unpack(layout)[0].argmax()) + 1
+    own = places(count)
+    shown = subjects[:, LAYOUT:]
+    found = [
+        F.cosine_similarity(numbers[:, mine], shown[:, places(1)[0][: len(mine)]], dim=1)
+        for mine in own
+    ]
+    return torch.stack(found).amax(0)
+
+
 def surround(pictures: Tensor) -> Tensor:
     """Spots (B, 3) of all that stands in pictures on white (B, 3, 128, 128), taken as one subject.
 

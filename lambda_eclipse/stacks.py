@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,27 @@ PATTERNS = {
 
 
 @dataclass(frozen=True)
+class Finetuning:
+    """How a stack's U-Net learns concepts (`lambda_eclipse.finetune`).
+
+    rate: AdamW's, from the first step to the last. batch: pictures in a step; steps: in all; the
+    paper tells neither. last: share of the times that are the last one, pure noise; the others are
+    uniform. cut_out: pictures are learned as their subject alone on white. on_page: small enough
+    to be done for a visitor. lora: rank of the adapters that learn in place of the weights, 0 for
+    the weights. checkpointing: keep fewer activations and compute them twice.
+    """
+
+    rate: float
+    batch: int
+    steps: int
+    last: float
+    cut_out: bool
+    on_page: bool
+    lora: int = 0
+    checkpointing: bool = False
+
+
+@dataclass(frozen=True)
 class Stack:
     """One row of the table.
 
@@ -66,6 +87,7 @@ class Stack:
     batch_size: int
     min_cuda_gib: float
     resident_cuda_gib: float
+    finetuning: Finetuning
 
 
 STACKS: dict[str, Stack] = {
@@ -82,6 +104,7 @@ STACKS: dict[str, Stack] = {
         batch_size=8,
         min_cuda_gib=1.0,
         resident_cuda_gib=1.0,
+        finetuning=Finetuning(rate=1e-4, batch=8, steps=100, last=0.7, cut_out=True, on_page=True),
     ),
     "kandinsky": Stack(
         name="kandinsky",
@@ -98,6 +121,14 @@ STACKS: dict[str, Stack] = {
         # A card sold as 8 GB reports a little less.
         min_cuda_gib=7.5,
         resident_cuda_gib=11.5,
+        finetuning=Finetuning(
+            rate=paper.FINETUNE_LEARNING_RATE,
+            batch=4,
+            steps=400,
+            last=0.0,
+            cut_out=False,
+            on_page=False,
+        ),
     ),
 }
 
@@ -107,7 +138,8 @@ class Models:
     """The loaded networks of a stack, frozen, in evaluation mode.
 
     With `offload` the encoders wait in main memory and must be used within `encoders()`; the
-    decoder then moves its own networks.
+    decoder then moves its own networks. sources: those that replace the row's. digests: checksums
+    of parts that come from no source, such as a decoder that has learned a concept.
     """
 
     clip: Clip
@@ -116,6 +148,8 @@ class Models:
     stack: Stack
     device: torch.device
     offload: bool = False
+    sources: Mapping[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
     def encoders(self) -> Iterator[tuple[Clip, Prior]]:
@@ -212,7 +246,7 @@ def load(
             f"The decoder is for embeddings of width {decoder.embed_dim}, but CLIP gives "
             f"{clip.embed_dim}: use the two that belong together."
         )
-    models = Models(clip, prior, decoder, stack, device, offload)
+    models = Models(clip, prior, decoder, stack, device, offload, dict(sources or {}))
     say("warming up")
     with models.encoders() as (encoder, _), torch.no_grad():
         encoder.null_image()  # a constant of every request

@@ -108,6 +108,11 @@ class Tokenizer:
         found = self._pieces(self.clean(prompt))
         return [self._bpe.decode([i]).strip() for _, piece in found for i in piece]
 
+    def words_at(self, prompt: str, span: Span) -> str:
+        """What the prompt says at token positions [start, end), words whole."""
+        ids = [i for _, piece in self._pieces(self.clean(prompt)) for i in piece]
+        return self._bpe.decode(ids[span[0] - 1 : span[1] - 1]).strip()
+
     def occurrences(self, prompt: str, noun: str) -> list[Span]:
         """Spans of `noun` within the context: exact words in reading order, then plurals.
 

@@ -26,6 +26,7 @@ from lambda_eclipse.slots import (
     APPEARANCE,
     LAYOUT,
     WHITE,
+    alike,
     crop,
     pack,
     surround,
@@ -116,6 +117,11 @@ class Layout(nn.Module):
 
 class GridTower(nn.Module):
     """Pictures (B, 3, 128, 128), normalised → embeddings (B, 640)."""
+
+    @staticmethod
+    def alike(scene: Tensor, subjects: Tensor) -> Tensor:
+        """Cosines (K,) of subjects (K, D), shown alone, with the most alike of a scene (D,)."""
+        return alike(scene[SEMANTIC:], subjects[:, SEMANTIC:])
 
     def __init__(self, width: int = 256, layers: int = 2, heads: int = 4) -> None:
         super().__init__()

@@ -182,7 +182,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 def write_manifest(root: Path) -> Path:
     """Write `manifest.json` with size and SHA-256 of every file below `root`; returns its path."""
     files = {
-        path.relative_to(root).as_posix(): {"sha256": _sha256(path), "bytes": path.stat().st_size}
+        path.relative_to(root).as_posix(): {
+            "sha256": file_sha256(path),
+            "bytes": path.stat().st_size,
+        }
         for path in sorted(root.rglob("*"))
         if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
     }
@@ -214,10 +217,11 @@ def verify(manifest: Path | Mapping[str, Any], root: Path) -> None:
                 f"{path} has {size} bytes instead of {entry['bytes']}: the download was cut off "
                 f"or holds only a pointer to the file; fetch it again."
             )
-        if _sha256(path) != entry["sha256"]:
+        if file_sha256(path) != entry["sha256"]:
             raise WeightsError(f"{path} does not match its checksum: fetch it again.")
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

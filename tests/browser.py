@@ -66,6 +66,27 @@ def upload(page: "Page", slot: str, path: str) -> None:
     expect(page.locator(f"{slot} img").first).to_be_visible()
 
 
+def name(page: "Page", subject: int | str, word: str) -> None:
+    """Name a subject by a word; its number, or its letter in Explore."""
+    page.locator(f"#noun-{subject} input, #noun-{subject} textarea").first.fill(word)
+
+
+def put(page: "Page", widget: str, value: float) -> None:
+    """Type a number into a slider."""
+    number = page.locator(f"{widget} input[type=number]")
+    number.fill(f"{value}")
+    number.press("Enter")
+
+
+def generate(page: "Page") -> None:
+    """Press Generate and wait for the pictures."""
+    from playwright.sync_api import expect
+
+    page.locator("#generate").click()
+    expect(page.locator("#progress")).to_contain_text("Finished")
+    expect(page.locator("#gallery img").first).to_be_visible()
+
+
 def install() -> None:
     """From the system's packages where that is possible, else playwright's own download."""
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):

@@ -1,4 +1,4 @@
-"""The browser, started once for all tests of the page."""
+"""What all tests of the page share: the browser, and a page over a studio with fake networks."""
 
 from collections.abc import Iterator
 
@@ -17,3 +17,30 @@ def chrome() -> Iterator[Browser]:
         running = playwright.chromium.launch(executable_path=path, args=list(browsers.FLAGS))
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def url() -> Iterator[str]:
+    """The address of a page over fake networks; what each visit does there is its own."""
+    yield from served(step_s=0.01)
+
+
+@pytest.fixture
+def slow_url() -> Iterator[str]:
+    """As `url`, where there is time to watch a picture take shape and to stop it."""
+    yield from served(step_s=0.05)
+
+
+def served(step_s: float) -> Iterator[str]:
+    """The address of a page whose networks take `step_s` seconds for a step."""
+    from fakes import FakeStudio  # not above: most tests do without the page
+
+    from lambda_eclipse.ui.engine import Engine
+    from lambda_eclipse.ui.page import build, launch
+
+    engine = Engine(lambda progress: FakeStudio(step_s))
+    engine.load()
+    page = build(engine)
+    launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
+    yield page.local_url
+    page.close()

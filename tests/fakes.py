@@ -52,6 +52,9 @@ class FakeClip:
     def text(self, prompts: Sequence[str]) -> Any:
         return SimpleNamespace(pooled=torch.stack([numbers(prompt) for prompt in prompts]))
 
+    def alike(self, scene: Tensor, subjects: Tensor) -> Tensor:
+        return torch.cosine_similarity(scene[None], subjects, dim=1)
+
     def null_image(self) -> Tensor:
         return torch.zeros(1, DIM)
 

@@ -1,30 +1,16 @@
 """The main path by keys and ears alone: names, order of focus, and what is told, in a browser."""
 
-from collections.abc import Iterator
-
 import pytest
 from browser import visit
-from fakes import FakeStudio
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import SUBJECTS
-from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.scripts import NAMES
 from lambda_eclipse.ui.texts import TABLES
 
 GERMAN = TABLES["de"]
 MAX_STOPS = 90  # more than any view has
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    engine = Engine(lambda progress: FakeStudio(step_s=0.01))
-    engine.load()
-    page = build(engine)
-    launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
-    yield page.local_url
-    page.close()
+SOON_MS = 60_000
 
 
 def focused(page: Page) -> str:
@@ -57,7 +43,7 @@ def test_the_main_path_by_keys_and_ears(chrome: Browser, url: str) -> None:
     page.keyboard.type("a cat on the beach")
     slot = page.get_by_role("group", name="Motiv 1", exact=True)
     walk_to(page, slot.get_by_role("button", name="Motiv 1: Bild hierher"))
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser(timeout=SOON_MS) as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(str(SUBJECTS / "cat-photo.jpg"))
     expect(heard).to_contain_text("Automatisch freigestellt")

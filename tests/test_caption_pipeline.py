@@ -23,7 +23,7 @@ from train.caption_pipeline.nouns import NounFinder
 from train.caption_pipeline.options import Options
 from train.caption_pipeline.run import run
 from train.caption_pipeline.sources import Task, read
-from train.caption_pipeline.steps import Chunk
+from train.caption_pipeline.steps import Chunk, work
 
 ROOT = Path(__file__).parent.parent
 PICTURES, PER_SHARD = 14, 2
@@ -47,7 +47,7 @@ def options(models: dict[str, str]) -> Options:
 
 
 def run_here(source: Path, out: Path, options: Options):
-    return run(source, out, options, lambda tasks: run_local(tasks, options, out))
+    return run(source, out, options, lambda tasks: run_local(tasks, work(options, out)))
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_killed_run_goes_on_to_equal_bytes(
     numbers = []
 
     def engine(tasks):
-        for number in run_local(tasks, options, out):
+        for number in run_local(tasks, work(options, out)):
             numbers.append(number)
             yield number
 

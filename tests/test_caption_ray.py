@@ -10,10 +10,12 @@ import psutil
 import pytest
 import small_annotators
 import synthetic_pictures
+import torch
 
 from train.caption_pipeline.engines import run_local, run_ray
 from train.caption_pipeline.options import Options
 from train.caption_pipeline.run import run
+from train.caption_pipeline.steps import work
 
 # Ray and Arrow take more than 400 MB, so that tests/run.sh does not install them.
 ray = pytest.importorskip("ray", reason='Ray is optional: pip install "ray[data]"')
@@ -59,7 +61,7 @@ def test_two_workers_one_of_them_killed_write_the_shards_of_one_machine(
         numbers = []
 
         def engine(tasks):
-            for number in run_ray(tasks, options, out, workers=2):
+            for number in run_ray(tasks, work(options, out), workers=2):
                 numbers.append(number)
                 yield number
 
@@ -72,7 +74,12 @@ def test_two_workers_one_of_them_killed_write_the_shards_of_one_machine(
     assert 0 < killed[0][1] < SHARDS
     assert sorted(numbers) == list(range(SHARDS))
 
-    run(source, local, options, lambda tasks: run_local(tasks, options, local))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the environment came too late for this process
+    try:
+        run(source, local, options, lambda tasks: run_local(tasks, work(options, local)))
+    finally:
+        torch.set_num_threads(threads)
     names = sorted(path.name for path in local.iterdir())
     assert sorted(path.name for path in out.iterdir()) == names
     for name in names:

@@ -6,12 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from browser import visit
-from fakes import FakeStudio
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import SUBJECTS
-from lambda_eclipse.ui.page import build, launch
 
 CAT = (SUBJECTS / "cat-1.png").read_bytes()
 FILE = """const file = async (data, name) => new File(
@@ -24,16 +21,6 @@ DROP = f"""async ([target, data]) => {{ {FILE}
   dataTransfer.items.add(await file(data, 'dropped.png'));
   for (const kind of ['dragenter', 'dragover', 'drop']) document.querySelector(target)
     .dispatchEvent(new DragEvent(kind, {{bubbles: true, cancelable: true, dataTransfer}})); }}"""
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    engine = Engine(lambda progress: FakeStudio())
-    engine.load()
-    page = build(engine)
-    launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
-    yield page.local_url
-    page.close()
 
 
 @pytest.fixture

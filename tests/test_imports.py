@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "lambda_eclipse"
 
 LAYERS: list[set[str]] = [
-    {"paper", "images", "nouns", "pngtext"},
+    {"paper", "images", "nouns", "pngtext", "onednn"},
     {
         "masking",
         "canny",
@@ -30,10 +30,11 @@ LAYERS: list[set[str]] = [
         "linear",
         "slots",
         "subject_codec",
+        "hint",
         "unet",
     },
     {"stacks", "checksums"},
-    {"pipeline", "card", "recipe", "reproduction"},
+    {"pipeline", "card", "recipe", "reproduction", "finetune"},
     {"insight"},
     {"ui", "__main__"},
     {"app"},
@@ -46,6 +47,7 @@ OWNERS = {
     "timm": {"tower"},
     "diffusers": {"decoder", "movq", "unet"},
     "huggingface_hub": {"weights"},
+    "peft": {"finetune"},
     "rembg": {"masking"},
     "onnxruntime": {"decoder", "masking"},
     "gradio": {"ui", "app"},

@@ -66,6 +66,12 @@ def test_the_best_noun_comes_first_with_clips_own_probability() -> None:
     )
 
 
+def test_what_is_around_a_subject_counts_as_much() -> None:
+    alone, around = torch.tensor([0.0, 0.0, 9.0, 1.0]), Image.new("RGB", (8, 8), (1, 0, 0))
+    (first, _), (second, _), *_ = insight.propose_nouns(FakeClip(), alone, WORDS, whole=around)
+    assert (first, second) == (WORDS[1], WORDS[2])
+
+
 def test_an_embedding_will_do_and_repeated_words_count_once() -> None:
     embedding = torch.tensor([[0.0, 5.0, 0.0, 0.1]])
     found = insight.propose_nouns(FakeClip(), embedding, [*WORDS, "dog", "dog"], count=9)

@@ -175,6 +175,12 @@ def test_sticker_world_in_the_same_format(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="seed is 4, was 3"):
         write_side(tmp_path, seed=4, count=12, side="train")
     assert sticker(0, 0, "held").split == "validation"
+    write_side(tmp_path / "both", seed=3, count=10, side="split")
+    assert list(Interleaved(tmp_path / "both", "train")) == [
+        read[i] for i in range(10) if i not in (4, 9)
+    ]
+    held = list(Interleaved(tmp_path / "both", "validation"))
+    assert held == [sticker(3, i, "held") for i in (4, 9)]
 
 
 def test_sticker_nouns_stand_in_their_captions() -> None:

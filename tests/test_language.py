@@ -234,3 +234,20 @@ def test_a_choice_is_remembered_in_the_browser(demo: gr.Blocks, chrome: Browser)
     page.locator("#generate").click()
     expect(page.locator(".toast-wrap")).to_contain_text(TABLES["ja"]["form.no_prompt"])
     page.close()
+
+
+def test_what_gradio_says_follows_the_choice(demo: gr.Blocks, chrome: Browser) -> None:
+    page, _, errors = visit(chrome, demo.local_url, locale="fr-FR")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator("footer")).to_contain_text("Settings")
+    page.locator("#language select").select_option("ja")
+    expect(page.locator("html")).to_have_attribute("lang", "ja")
+    expect(page.locator("footer")).to_contain_text("設定")
+    page.locator("#generate").click()
+    expect(page.locator(".toast-title")).to_have_text(TABLES["ja"]["error.title"])
+    page.get_by_role("tab", name=TABLES["ja"]["view.keep"]).click()
+    place = page.locator("#restore-file button")
+    expect(place).to_contain_text("ファイルをここにドロップ")
+    expect(place).not_to_contain_text("Upload")
+    assert not errors
+    page.close()

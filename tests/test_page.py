@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import PATIENCE_MS, upload, visit
+from browser import PATIENCE_MS, name, put, upload, visit
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -51,8 +51,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("photos")
-    for name, pixels in (("cat", data.chelsea()), ("coffee", data.coffee())):
-        Image.fromarray(pixels).save(folder / f"{name}.png")
+    for noun, pixels in (("cat", data.chelsea()), ("coffee", data.coffee())):
+        Image.fromarray(pixels).save(folder / f"{noun}.png")
     return str(folder / "cat.png"), str(folder / "coffee.png")
 
 
@@ -95,7 +95,7 @@ def test_compose_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str]
     page.locator("#generate").click()
     expect(page.locator(".toast-wrap")).to_contain_text("Subject 1 has a picture but no word")
     expect(page.locator("#progress .le-progress")).to_have_text("")  # waits no more
-    page.locator("#noun-1 textarea, #noun-1 input").first.fill("cat")
+    name(page, 1, "cat")
     expect(page.locator("#strip .le-s0")).to_contain_text("cat")
 
     page.locator("#generate").click()
@@ -115,9 +115,7 @@ def test_stop_in_a_browser(url: str, chrome: Browser) -> None:
     page, _, _ = visit(chrome, url)
     wait_until_ready(page)
     page.locator("#sampling-panel button").first.click()
-    steps = page.locator("#steps input[type=number]")
-    steps.fill("100")
-    steps.press("Enter")
+    put(page, "#steps", 100)
     page.locator("#prompt textarea").fill("a boat")
     page.locator("#generate").click()
     expect(page.locator("#progress")).to_contain_text(re.compile(r"step \d+ of 100"))
@@ -134,7 +132,7 @@ def test_square_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str])
     page.get_by_role("tab", name="Explore").click()
     page.locator("#explore-prompt textarea").fill("a cat and coffee")
     for letter, noun, photo in (("a", "cat", photos[0]), ("b", "coffee", photos[1])):
-        page.locator(f"#noun-{letter} textarea, #noun-{letter} input").first.fill(noun)
+        name(page, letter, noun)
         for number in (1, 2):
             upload(page, f"#corner-{letter}{number}", photo)
     expect(page.locator(".le-br")).to_have_text("cat 2 + coffee 2")
@@ -172,7 +170,7 @@ def test_square_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str])
 
 def test_narrow_screens_need_no_sideways_scrolling(url: str, chrome: Browser) -> None:
     page, _, _ = visit(chrome, url, viewport={"width": 360, "height": 740})
-    for name in ("Explore", "Keep", "Compose"):
-        page.get_by_role("tab", name=name).click()
+    for view in ("Explore", "Keep", "Compose"):
+        page.get_by_role("tab", name=view).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.close()

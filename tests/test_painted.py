@@ -1,13 +1,17 @@
 """How pictures are judged: what is right is called right, and what is wrong wrong."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
-from train import oracle
+from train import curve, oracle, painted
 from train.judge import ALONE, BESIDE, choose_sprites, cut, named_right, scene_of, spread_places
 from train.painted import dominant, frechet
 from train.steering import edge_agreement, likeness
@@ -117,3 +121,50 @@ def test_edges_agree_within_two_pixels() -> None:
     half = wanted.copy()
     half[20, 20:] = False
     assert 0.6 < edge_agreement(half, wanted) < 0.8
+
+
+def test_pairs_count_as_both_only_where_both_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painted, "PAIRS", 6)
+    (each, both) = painted.named_pairs(None, PixelJudge(), "seen", ("truth",))["truth"]
+    assert (each, both) == (1, 1)
+    pairs = painted.choose_pairs("seen")
+    swapped = [(one, pairs[i - 1][1]) for i, (one, _) in enumerate(pairs)]
+    monkeypatch.setattr(painted, "whole_path", lambda studio, scenes: [render(s) for s in scenes])
+    scene_of_pair = painted.scene_of
+
+    def other(pair: tuple, place: object, key: str, relation: object) -> object:
+        """The picture has another second subject than is asked for."""
+        return scene_of_pair(swapped[int(key.split("-")[1])], place, key, relation)
+
+    monkeypatch.setattr(painted, "scene_of", other)
+    assert painted.named_pairs(None, PixelJudge(), "seen") == {"path": (0.5, 0.0)}
+
+
+def test_the_curve_measures_every_kept_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    prior = nn.Linear(2, 2)
+    stack = SimpleNamespace(models=SimpleNamespace(prior=prior))
+    monkeypatch.setattr(curve.Studio, "open", lambda *_: stack)
+    monkeypatch.setattr(curve, "Judge", lambda cache: None)
+    monkeypatch.setattr(curve, "named_path", lambda *_: float(prior.bias[0]))
+    monkeypatch.setattr(curve, "named_pairs", lambda *_: {"path": (0.5, float(prior.bias[1]))})
+    monkeypatch.setattr("sys.argv", ["train.curve", "--run", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        curve.main()
+    assert "--keep" in capsys.readouterr().err
+    log = []
+    for step, value in ((10, 0.25), (20, 0.5)):
+        log.append({"step": step, "hours": step / 100, "loss": 1.0})
+        log.append({"step": step, "cosine_pictures_held": value})
+        with torch.no_grad():
+            prior.bias.fill_(value)
+        torch.save(prior.state_dict(), tmp_path / f"weights-{step}.pt")
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, log)))
+    out = tmp_path / "curve.md"
+    monkeypatch.setattr("sys.argv", ["train.curve", "--run", str(tmp_path), "--out", str(out)])
+    curve.main()
+    assert out.read_text().splitlines()[2:] == [
+        "| 0.10 | 10 | 0.250 | 0.25 | 0.25 |",
+        "| 0.20 | 20 | 0.500 | 0.50 | 0.50 |",
+    ]

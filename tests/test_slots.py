@@ -9,6 +9,7 @@ from lambda_eclipse.slots import (
     LAYOUT,
     MIDDLE,
     SIZE_PX,
+    alike,
     crop,
     pack,
     place,
@@ -63,6 +64,21 @@ def test_codes_come_back_as_far_as_they_are_kept() -> None:
         assert torch.equal(back[row, :count, :kept], codes()[row, :count, :kept])
         assert not back[row, :count, kept:].any() and not back[row, count:].any()
         assert there[row].tolist() == [1.0] * count + [0.0] * (4 - count)
+
+
+def test_each_of_a_scene_is_alike_to_itself_alone() -> None:
+    shown, count = codes(), torch.tensor([4])
+    scene = torch.cat([pack(count, spots()[:1]), write_codes(shown[:1], count)], 1)[0]
+    ones = torch.ones(4, dtype=torch.int64)
+    alone = torch.cat(
+        [pack(ones, spots()), write_codes(shown[0][:, None].expand(-1, 4, -1), ones)], 1
+    )
+    assert torch.allclose(alike(scene, alone), torch.ones(4), atol=1e-5)
+    others = torch.cat(
+        [pack(ones, spots()), write_codes(shown[1][:, None].expand(-1, 4, -1), ones)], 1
+    )
+    assert (alike(scene, others) < 0.4).all()
+    assert alike(scene, alone[:0]).shape == (0,)
 
 
 def test_between_two_counts_a_subject_fades() -> None:

@@ -43,6 +43,12 @@ def test_control_tokens_in_a_prompt_are_no_control_tokens(tokenizer: Tokenizer) 
     assert torch.equal(sly.ids, tokenizer.encode(["a cat and a dog"]).ids)
 
 
+def test_words_are_whole_whatever_their_tokens(tokenizer: Tokenizer) -> None:
+    prompt = "Two xylophonists,  and a cat"
+    start, end = tokenizer.span(prompt, "xylophonist")
+    assert end - start > 1 and tokenizer.words_at(prompt, (start, end)) == "xylophonists"
+
+
 def test_pieces_stand_one_before_their_positions(tokenizer: Tokenizer) -> None:
     assert tokenizer.pieces("A cat, wearing a hat!") == [
         "a",

@@ -14,9 +14,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
+from torch import nn
 
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.decoder import Decoder
+from lambda_eclipse.hint import Hint
 from lambda_eclipse.interleave import swap
 from lambda_eclipse.movq import PocketMOVQ
 from lambda_eclipse.prior import Prior, PriorConfig
@@ -31,16 +33,18 @@ from train import (
     clip_data,
     decoder,
     embeddings,
-    features,
     layout,
     loop,
     matte,
     perceptual,
     prior,
     prior_readers,
+    prior_run,
     prior_start,
+    prior_stickers,
     shards,
     subjects,
+    trunk,
 )
 from train.export import MODULE_WEIGHTS, save_clip, save_module
 from train.loop import Run, generator, train
@@ -100,7 +104,7 @@ class SlowFeatures:
     """FastFeatures without onnxruntime."""
 
     def __init__(self, tower: GridTower, folder: Path, threads: int) -> None:
-        self.features = features.Features(tower).eval()
+        self.features = trunk.Features(tower).eval()
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with torch.no_grad():
@@ -140,9 +144,9 @@ def small_world(one_thread: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scenes, "_pools", pools)
         patch.setattr(shards, "load", lambda: (chosen, pictures))
-        for module in (features, clip, layout, perceptual):
+        for module in (trunk, clip, layout, perceptual):
             patch.setattr(module, "load_trunk", load_toy_trunk)
-        for module in (features, embeddings, layout):
+        for module in (trunk, embeddings, layout):
             patch.setattr(module, "FastFeatures", SlowFeatures)
         patch.setattr(clip, "load_lexicon", toy_lexicon)
         patch.setattr(shards, "EVALUATION_SCENES", SCENES)
@@ -161,7 +165,7 @@ def shard_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes, views and their trunk features, written by the commands."""
     folder = tmp_path_factory.mktemp("shards")
     command(shards.main, "core", out=folder, train=TRAIN_SCENES)
-    command(features.main, shards=folder, threads=1)
+    command(trunk.main, shards=folder, threads=1)
     for trainer in (matte, layout, subjects):
         run = folder / trainer.__name__
         command(trainer.main, shards=folder, run=run, steps=1, batch=16, threads=1)
@@ -208,7 +212,9 @@ def quick(build: Callable[[Path], Run], folder: Path) -> Run:
 @torch.no_grad()
 def loss_of(run: Run) -> float:
     run.model.train()
-    return sum(run.compute_loss(step)["loss"].item() for step in range(3))
+    found = [run.compute_loss(step) for step in range(3)]
+    losses = [parts if isinstance(parts, dict) else next(parts) for parts in found]
+    return sum(parts["loss"].item() for parts in losses)
 
 
 def check_run(build: Callable[[Path], Run], folder: Path, stop_after: int) -> Run:
@@ -377,19 +383,19 @@ def test_the_clip_is_measured_on_held_out_scenes(shard_folder: Path, tmp_path: P
 
 
 def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
-    widths = (32, 32, 32)
-    build = partial(decoder.build, embedded, steps=6, batch=16, rate=1e-3, seed=0, widths=widths)
+    movq = random_stack / "decoder" / "movq"
+    options = dict(steps=6, batch=16, rate=1e-3, seed=0, widths=(32, 32, 32), movq=movq)
+    build = partial(decoder.build, embedded, **options)
     run = check_run(build, tmp_path, stop_after=4)
     result = build(tmp_path / "new").evaluate(run.model.eval())
-    assert result.keys() == {
-        f"{what}_{side}" for what in ("velocity", "ground_r2") for side in ("held", "seen")
-    }
+    parts = ("velocity", "looks", "outlines", "ground_r2")
+    assert result.keys() == {f"{what}_{side}" for what in parts for side in ("held", "seen")}
     assert all(map(np.isfinite, result.values()))
 
     export = random_stack / "decoder"
     command(
         decoder.main, shards=embedded, run=tmp_path / "whole", steps=6, batch=16,
-        widths="32 32 32", threads=1, export=export,
+        widths="32 32 32", threads=1, export=export, movq=movq,
     )  # fmt: skip
     written = load_file(export / "unet" / MODULE_WEIGHTS)
     assert {tensor.dtype for tensor in written.values()} == {torch.float16}
@@ -403,49 +409,73 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
     assert all(torch.allclose(again[name].half(), written[name], atol=2e-2) for name in written)
 
 
-def test_the_decoder_learns_how_pictures_look(
-    embedded: Path, random_stack: Path, tmp_path: Path
-) -> None:
+def test_looks_differ_more_by_noise_than_by_light(embedded: Path, tmp_path: Path) -> None:
     distance = perceptual.Perceptual(tmp_path)
     truth = shards.pixels(np.load(embedded / "held-scenes.npy")[:4])
     noisy = truth + 0.3 * torch.randn(truth.shape, generator=generator(0, 0))
     assert distance(truth, truth).abs().max() < 1e-6
     assert (distance(noisy, truth) > distance(truth + 0.02, truth)).all()
 
-    options = dict(steps=6, batch=16, rate=1e-3, seed=0, widths=(32, 32, 32), perceptual=1.0)
-    with pytest.raises(ValueError, match="--movq"):
-        decoder.build(embedded, tmp_path / "none", **options)
+
+def test_the_decoder_learns_looks_and_outlines(
+    embedded: Path, random_stack: Path, tmp_path: Path
+) -> None:
     movq = random_stack / "decoder" / "movq"
-    build = partial(decoder.build, embedded, movq=movq, **options)
-    run = check_run(build, tmp_path, stop_after=4)
-    result = build(tmp_path / "new").evaluate(run.model.eval())
-    assert {"looks_held", "looks_seen"} <= result.keys()
-    parts = run.compute_loss(0)
-    assert parts["looks"] > 0
-    squared = decoder.build(embedded, tmp_path / "squared", **options | {"perceptual": 0.0})
-    assert "looks" not in squared.compute_loss(0)
+    options = dict(steps=30, batch=16, rate=2e-3, seed=0, widths=(32, 32, 32), movq=movq)
+    run = quick(partial(decoder.build, embedded, **options), tmp_path / "run")
+    before = run.compute_loss(0)
+    train(run)
+    after = run.compute_loss(0)
+    assert all(after[part] < before[part] for part in ("outlines", "velocity"))
+    assert before["looks"] > 0
 
 
 def test_the_hint_draws_subjects_on_white_and_grounds(embedded: Path) -> None:
     pairs = decoder.Pairs(embedded)
     embeds, grounds = pairs.grounds("train", 64)
     assert len(embeds) == len(grounds) == 64
-    unet = PocketUNet(block_out_channels=(32, 32, 32), cross_attention_dim=32, encoder_hid_dim=DIM)
-    unet.set_hint(embeds, grounds, strength=1e-3)
+    hint = Hint(12, 16)
+    patches = nn.Conv2d(3, 12, 8, stride=8)
+    hint.start(embeds, grounds, patches, strength=1e-3)
     with torch.no_grad():
-        drawn = unet.draw_hint(embeds)
         spread = (grounds - grounds.mean(0)).square().mean()
-        assert (drawn[:, -12:] - grounds).square().mean() < 0.9 * spread
+        ground = hint.draw_ground(embeds)
+        assert (ground - grounds).square().mean() < 0.9 * spread
         # What is seen draws subjects alone, what is said the ground alone.
         other = embeds.clone()
         other[:, :SEMANTIC] += 1
-        assert torch.equal(unet.draw_hint(other)[:, :-12], drawn[:, :-12])
-        assert not torch.equal(unet.draw_hint(other)[:, -12:], drawn[:, -12:])
+        assert torch.equal(hint.draw_subjects(other), hint.draw_subjects(embeds))
+        assert not torch.equal(hint.draw_ground(other), ground)
+        # Where an outline is full the subject's patches stand, else the ground.
+        for logit, expected in ((20.0, patches(hint.draw_subjects(embeds))), (-20.0, ground)):
+            nn.init.zeros_(hint.outline.out.weight)
+            nn.init.constant_(hint.outline.out.bias, logit)
+            told, outline = hint(embeds)
+            assert torch.allclose(told[:, -12:], expected, atol=1e-4)
+            assert torch.equal(told[:, -24:-12], ground)
+            assert told.shape == (64, hint.channels, 16, 16) and outline.shape == (64, 1, 128, 128)
+
+
+def test_a_hint_at_hand_is_used(embedded: Path) -> None:
+    widths = (32, 32, 32)
+    unet = PocketUNet(block_out_channels=widths, cross_attention_dim=32, encoder_hid_dim=DIM)
+    embeds = torch.from_numpy(np.load(embedded / "held-embed.npy")[:2]).float()
+    noisy, times = torch.randn(2, 12, 16, 16, generator=generator(0, 0)), torch.tensor([999, 400])
+    with torch.no_grad():
+        hint, _ = unet.hint(embeds)
+        given = {"image_embeds": embeds}
+        one = unet(noisy, times, None, added_cond_kwargs=given).sample
+        two = unet(noisy, times, None, added_cond_kwargs=given | {"hint": hint}).sample
+        assert torch.equal(one, two)
+        other = unet(noisy, times, None, added_cond_kwargs=given | {"hint": hint + 1}).sample
+        assert not torch.allclose(one, other)
 
 
 def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
     clip_folder = random_stack / "clip"
-    build = partial(prior.build, embedded, clip_folder, steps=8, batch=16, rate=1e-4, seed=0)
+    build = partial(
+        prior_run.build_stickers, embedded, clip_folder, steps=8, batch=16, rate=1e-4, seed=0
+    )
     run = check_run(build, tmp_path, stop_after=5)
     result = build(tmp_path / "new").evaluate(run.model.eval())
     assert {name.rsplit("_", 1)[1] for name in result} == {"held", "seen"}
@@ -460,7 +490,7 @@ def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_pa
     noise = torch.randn(2, DIM, generator=generator(0, 0))
     control = torch.from_numpy(np.load(embedded / "null-embed.npy")).float().expand(2, -1)
     with torch.no_grad():
-        ours, theirs = (prior.predict(p, text, control, noise) for p in (loaded, run.ema))
+        ours, theirs = (prior_stickers.predict(p, text, control, noise) for p in (loaded, run.ema))
     assert F.cosine_similarity(ours, theirs).min() > 0.999  # fp16 on disk
 
 
@@ -513,9 +543,9 @@ def test_features_go_on_where_they_were_killed(tmp_path: Path) -> None:
         return np.broadcast_to(value[..., None], (len(batch), GRID**2, CHANNELS)), value
 
     with pytest.raises(KeyboardInterrupt):
-        features.extract(fast, tmp_path, "some", pictures)
-    features.extract(fast, tmp_path, "some", pictures)
-    features.extract(fast, tmp_path, "some", pictures)
+        trunk.extract(fast, tmp_path, "some", pictures)
+    trunk.extract(fast, tmp_path, "some", pictures)
+    trunk.extract(fast, tmp_path, "some", pictures)
     assert done == [64, 0, 64, 22]
     logits = np.load(tmp_path / "some-logits.npy")
     assert np.allclose(logits[:, 0], pictures.mean((1, 2, 3)), rtol=1e-3)
@@ -594,17 +624,18 @@ def test_an_epoch_shows_every_scene_once(shard_folder: Path) -> None:
     assert not np.array_equal(*epochs)
 
 
-def test_some_conditions_are_dropped_and_some_subjects_stand_alone(embedded: Path) -> None:
+def test_some_conditions_are_dropped(embedded: Path) -> None:
     pairs = decoder.Pairs(embedded)
     dropped = 0
     for step in range(40):
-        embeds, latents, _ = decoder.draw_batch(pairs, 0, step, 16)
-        assert embeds.shape == (16, DIM) and latents.shape == (16, 12, 16, 16)
+        embeds, index = decoder.draw_batch(pairs, 0, step, 16)
+        assert embeds.shape == (16, DIM) and len(set(index)) == 16
+        assert 0 <= index.min() and index.max() < TRAIN_SCENES
         dropped += int((embeds == pairs.null).all(1).sum())
     assert dropped / 640 == pytest.approx(decoder.DROP, abs=0.05)
-    one, two = (decoder.draw_batch(pairs, 0, step, 16)[1] for step in (3, 3))
-    assert torch.equal(one, two)
-    assert not torch.equal(one, decoder.draw_batch(pairs, 0, 4, 16)[1])
+    one, two = (decoder.draw_batch(pairs, 0, step, 16) for step in (3, 3))
+    assert torch.equal(one[0], two[0]) and np.array_equal(one[1], two[1])
+    assert not np.array_equal(one[1], decoder.draw_batch(pairs, 0, 4, 16)[1])
 
 
 def test_the_decoder_may_be_given_the_priors_predictions(
@@ -624,13 +655,13 @@ def test_the_decoder_may_be_given_the_priors_predictions(
     assert pairs.predicted is not None and pairs.predicted.shape == (40, DIM)
     used = 0
     for step in range(20):
-        embeds, latents, _ = decoder.draw_batch(pairs, 0, step, 16, predicted_share=0.5)
-        true, same_latents, _ = decoder.draw_batch(pairs, 0, step, 16)
+        embeds, index = decoder.draw_batch(pairs, 0, step, 16, predicted_share=0.5)
+        true, same = decoder.draw_batch(pairs, 0, step, 16)
         used += int((embeds != true).any(1).sum())
         # The target stays the true picture.
-        assert torch.equal(latents, same_latents)
+        assert np.array_equal(index, same)
     # Half of the scenes, of which 40 in 70 have one, less those dropped.
-    expected = 20 * 14 * 0.5 * 40 / TRAIN_SCENES * (1 - decoder.DROP)
+    expected = 20 * 16 * 0.5 * 40 / TRAIN_SCENES * (1 - decoder.DROP)
     assert used == pytest.approx(expected, rel=0.35)
 
 
@@ -642,7 +673,7 @@ def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
         (prior_readers, "RIDGE", 10.0), (prior_readers, "FULL", 1), (prior_start, "RIDGE", 10.0),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
-    examples = prior.Examples(embedded, Clip.from_folder(random_stack / "clip"))
+    examples = prior_stickers.Examples(embedded, Clip.from_folder(random_stack / "clip"))
     sample = examples.sample(TRAIN_SCENES, batch=16)
     assert sum(len(part.scenes) for part in sample) == TRAIN_SCENES
     for part in sample:
@@ -658,7 +689,7 @@ def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
         for part in sample:
             noise = torch.randn(part.control.shape, generator=generator(0, 0))
             with torch.no_grad():
-                predicted = prior.predict(network, part.text, part.control, noise)
+                predicted = prior_stickers.predict(network, part.text, part.control, noise)
             total += float((predicted - part.scenes).square().sum())
         return total
 
@@ -675,19 +706,19 @@ def test_batches_of_similar_captions_leave_no_scene_out() -> None:
     lengths = [n % 37 for n in range(300)]
     drawn: list[int] = []
     for step in range(400):
-        index = prior.draw_alike(random.Random(step), lengths, 20)
+        index = prior_stickers.draw_alike(random.Random(step), lengths, 20)
         assert len(index) == len(set(index)) == 20
         drawn += index
     counts = np.bincount(drawn, minlength=300)
     assert counts.min() > 0 and counts.max() < 4 * counts.mean()
-    assert prior.draw_alike(random.Random(1), lengths[:20], 20) == sorted(
+    assert prior_stickers.draw_alike(random.Random(1), lengths[:20], 20) == sorted(
         range(20), key=lengths.__getitem__
     )
 
 
 def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack: Path) -> None:
     network = Clip.from_folder(random_stack / "clip")
-    examples = prior.Examples(embedded, network)
+    examples = prior_stickers.Examples(embedded, network)
     rows = examples.rows["train"]
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 2][:4]
     plain = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
@@ -708,10 +739,10 @@ def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack
 
 def test_disguised_subjects_keep_their_pictures(embedded: Path, random_stack: Path) -> None:
     network = Clip.from_folder(random_stack / "clip")
-    examples = prior.Examples(embedded, network)
+    examples = prior_stickers.Examples(embedded, network)
     rows = examples.rows["train"]
     for row in rows:
-        caption, words = prior.disguised(row, examples.nouns, random.Random(1))
+        caption, words = prior_stickers.disguised(row, examples.nouns, random.Random(1))
         assert len(words) == len(row.nouns)
         network.tokenizer.assign(caption, words)  # each word is there, once for each subject
         assert caption != row.caption or words == list(row.nouns)
@@ -720,8 +751,10 @@ def test_disguised_subjects_keep_their_pictures(embedded: Path, random_stack: Pa
     named = examples.interleaved("train", index, shown, random.Random(0))
     unnamed = examples.interleaved("train", index, shown, random.Random(0), 1.0)
     assert not torch.equal(named.pooled, unnamed.pooled)
-    told = [prior.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
-    assert told == [prior.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
+    told = [prior_stickers.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
+    assert told == [
+        prior_stickers.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index
+    ]
     words = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
     assert torch.equal(words.pooled, named.pooled)  # words that stand for themselves stay
 

@@ -1,5 +1,6 @@
 """Composing over a fake studio: subjects, masks, words, mentions, edges, and what is finished."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -146,6 +147,7 @@ def test_the_strip_shows_who_is_where_and_what_is_wrong(engine: Engine) -> None:
         ("a dog", ["cat"], "does not mention"),
         ("a cat", ["cat", "cat"], "another subject"),
         ("two cats", ["cat"], "stands in the prompt as “cats”"),
+        ("two gizmos", ["gizmo"], "stands in the prompt as “gizmos”"),  # more tokens than one
         ("very " * 80 + "cat", ["cat"], "too late"),
         ("cat " + "very " * 80, ["cat"], "Only the first 75 tokens"),
     ):
@@ -246,14 +248,21 @@ def test_variations_and_leave_one_out(engine: Engine, visit: Visit, photo: str) 
     actions = ResultsActions(engine)
     with pytest.raises(gr.Error, match="Click a picture"):
         list(actions.vary(visit, 25, 2, True))
+    assert actions.costs(visit, 4) == ("", "")
     generate(engine, visit, "a cat in a hat", ("cat", photo), ("hat", photo), count=1)
     first = visit.history[0]
     actions.choose(SimpleNamespace(index=0), visit)
+    engine.pace.step_s, engine.pace.rest_s = 0.5, 1.0
+    assert [re.findall(r"about (\d+) s", cost) for cost in actions.costs(visit, 3)] == [
+        ["8"], ["5"],
+    ]  # fmt: skip
     *_, (gallery, _, _) = actions.vary(visit, 25, 2, True)
     assert [caption for _, caption in gallery] == ["variation 1", "variation 2"]
     for path, _ in gallery:
         point = recipes.read(path).embedding
         assert not np.allclose(point, first.painted.picture.embedding)
+    visit.choose(visit.shown[0])
+    assert "no subjects to leave out" in actions.costs(visit, 1)[1]
     visit.choose(first)
     *_, (gallery, _, _) = actions.without(visit, True)
     assert [caption for _, caption in gallery] == ['without "cat"', 'without "hat"']

@@ -22,7 +22,7 @@ from lambda_eclipse.pipeline import Request, Subject
 from lambda_eclipse.pngtext import NoRecipeError
 from lambda_eclipse.reproduction import point_of, reproduce
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.explore_actions import ExploreActions
+from lambda_eclipse.ui.explore_actions import AS_BEFORE, ExploreActions
 from lambda_eclipse.ui.exports import ExportActions, points_of
 from lambda_eclipse.ui.keep_actions import FORM_VALUES, KeepActions, shipped, sign
 from lambda_eclipse.ui.page import build, launch
@@ -100,9 +100,19 @@ def test_a_draft_shows_while_the_point_moves(
     engine: Engine, visit: Visit, files: list[str]
 ) -> None:
     actions = ExploreActions(engine)
-    *_, (_, note) = actions.quick(visit, (0.5, 0.5), True, *form(files, steps=20))
+    *_, (_, note) = actions.quick(visit, (0.4, 0.5), True, *form(files, steps=20))
     assert "4 steps" in note
-    assert not list(actions.quick(visit, (0.5, 0.5), True, *form([*files[:3], None])))
+    *_, (_, note) = actions.quick_sliders(visit, *form(files, steps=20), 0.4, 0.6, True)
+    assert "4 steps" in note and "(0.40, 0.60)" in note
+    # Where it comes to rest the full picture is painted once, and no draft takes its place.
+    *_, (_, note) = actions.at_sliders(visit, *form(files, steps=20), 0.4, 0.6, True)
+    assert "20 steps" in note
+    for moved in (
+        actions.at_sliders(visit, *form(files, steps=20), 0.4, 0.6, True),
+        actions.quick(visit, (0.4, 0.6), True, *form(files, steps=20)),
+        actions.quick(visit, (0.4, 0.5), True, *form([*files[:3], None])),
+    ):
+        assert list(moved) == [AS_BEFORE]
 
 
 def test_cells_are_painted_once(engine: Engine, visit: Visit, files: list[str]) -> None:
@@ -264,8 +274,7 @@ def test_a_png_of_other_weights_says_so(
     engine: Engine, visit: Visit, painted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = dict.fromkeys(("clip", "prior", "decoder"), "0" * 64)
-    for module in (recipes, checksums):
-        monkeypatch.setattr(module, "checksums", lambda *arguments: other)
+    monkeypatch.setattr(checksums, "checksums", lambda *arguments: other)
     with pytest.warns(UserWarning, match="weights of the clip are others"):  # as a toast, too
         *values, found = KeepActions(engine).restore(visit, painted)
     assert "weights of the clip are others" in found

@@ -4,44 +4,20 @@ import json
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
 import pytest
-from browser import upload, visit
-from fakes import FakeStudio
+from browser import generate, name, put, upload, visit
 from playwright.sync_api import Browser, Page, expect
 
-from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import SUBJECTS
-from lambda_eclipse.ui.page import build, launch
 
 CAT, DOG = str(SUBJECTS / "cat-photo.jpg"), str(SUBJECTS / "dog-1.png")
 SOME_CELLS = re.compile(r"cell ([3-9]|[1-8]\d) of 81")
 EVIL = "<img src=x onerror=document.title='hacked'> {{value}} ${1+1}"
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    engine = Engine(lambda progress: FakeStudio(step_s=0.01))
-    engine.load()
-    page = build(engine)
-    launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
-    yield page.local_url
-    page.close()
-
-
-def name(page: Page, number: int, word: str) -> None:
-    page.locator(f"#noun-{number} input, #noun-{number} textarea").first.fill(word)
-
-
 def word(page: Page, number: int) -> str:
     return page.locator(f"#noun-{number} input, #noun-{number} textarea").first.input_value()
-
-
-def generate(page: Page) -> None:
-    page.locator("#generate").click()
-    expect(page.locator("#progress")).to_contain_text("Finished")
-    expect(page.locator("#gallery img").first).to_be_visible()
 
 
 def test_subjects_are_bound_moved_masked_and_named(chrome: Browser, url: str) -> None:
@@ -91,12 +67,12 @@ def test_what_is_typed_is_text_everywhere(chrome: Browser, url: str) -> None:
     page.get_by_role("button", name="Remove subject 2").click()
     page.wait_for_timeout(500)
     generate(page)
-    expect(page.locator("#likeness")).to_contain_text("a cat <img src=x")
+    expect(page.locator("#likeness")).to_contain_text("whole prompt")
     page.locator("#gallery .thumbnail-lg").first.click()
     expect(page.locator("#chosen")).to_contain_text("{{value}} ${1+1}")
     page.get_by_role("tab", name="Explore").click()
-    page.locator("#noun-a input, #noun-a textarea").first.fill(EVIL)
-    page.locator("#noun-b input, #noun-b textarea").first.fill("hat")
+    name(page, "a", EVIL)
+    name(page, "b", "hat")
     expect(page.locator(".le-tl")).to_contain_text("<img src=x")
     assert page.locator("img[src='x']").count() == 0 and "hacked" not in page.title()
     assert not errors
@@ -156,9 +132,7 @@ def test_settings_stay_in_the_browser(chrome: Browser, url: str) -> None:
     context = chrome.new_context()
     page, _, _ = visit(context, url)
     expect(page.locator("#count input[type=number]")).to_have_value("2")
-    count = page.locator("#count input[type=number]")
-    count.fill("5")
-    count.press("Enter")
+    put(page, "#count", 5)
     page.locator("#randomize input").uncheck()
     page.get_by_role("tab", name="Explore").click()
     page.locator("#explore-with-recipe input").uncheck()
@@ -201,9 +175,7 @@ def test_an_atlas_is_filled_stopped_and_opened(chrome: Browser, url: str) -> Non
     page.get_by_role("tab", name="Explore").click()
     page.locator("#explore-examples button").first.click()
     expect(page.locator("#explore-progress")).to_contain_text("(0.50, 0.50)")
-    size = page.locator("#grid-size input[type=number]")
-    size.fill("9")
-    size.press("Enter")
+    put(page, "#grid-size", 9)
     page.locator("#grid").click()
     expect(page.locator("#explore-progress")).to_contain_text(SOME_CELLS)
     page.locator("#explore-stop").click()
@@ -234,12 +206,11 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
         "points", "0.5,0.5 0.55,0.5 0.6,0.5 0.6,0.45"
     )
     page.wait_for_timeout(1500)
-    frames = page.locator("#frames input[type=number]")
-    frames.fill("3")
-    frames.press("Enter")
+    put(page, "#frames", 3)
     page.locator("#path-paint").click()
     expect(page.locator("#explore-progress")).to_contain_text("3 frames")
     page.locator("#path-export").click()
-    expect(page.locator("#path-files")).to_contain_text("path")
+    for kind in ("path.gif", "path.mp4", "path.json", "path-sheet.png", "path.zip"):
+        expect(page.locator(f"#path-files a[href$='/{kind}']")).to_be_visible()
     assert not errors
     page.close()

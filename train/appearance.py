@@ -1,10 +1,11 @@
 """What the image tower's fixed parts make of all pictures: who stands where, and their looks.
 
-    python -m train.appearance --shards SHARDS
+    python -m train.appearance --shards SHARDS [--clip CLIP]
 
-Reads `matte.pt`, `layout.pt` and `subjects.pt`, as their trainers left them beside the shards. In
-scenes, where subjects stand is known; finding them is a pixel or two less certain, which is nothing
-that the prior could predict.
+Reads `matte.pt`, `layout.pt` and `subjects.pt`, as their trainers left them beside the shards, or
+takes the three networks of a finished CLIP, to go on from it instead of from nothing. In scenes,
+where subjects stand is known; finding them is a pixel or two less certain, which is nothing that
+the prior could predict.
 Writes `<name>-appearance.npy` (N, 576) float16 for the views and each side's scenes, and
 `appearance.pt`, the three networks' weights as the tower names them.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lambda_eclipse.clip import Clip
 from lambda_eclipse.tower import GridTower
 from train.shards import known_layout, pixels, read_rows
 
@@ -43,11 +45,16 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Find and encode the subjects of all pictures.")
     parser.add_argument("--shards", type=Path, required=True)
+    parser.add_argument("--clip", type=Path, help="folder of a CLIP to take the networks from")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     folder, tower = arguments.shards, GridTower().eval()
-    state = fixed_state(folder)
+    if arguments.clip:
+        whole = Clip.from_folder(arguments.clip).model.visual.trunk.state_dict()
+        state = {name: value for name, value in whole.items() if name.startswith(FIXED)}
+    else:
+        state = fixed_state(folder)
     missing, unexpected = tower.load_state_dict(state, strict=False)
     assert not unexpected and not [n for n in missing if n.startswith(FIXED)], (missing, unexpected)
     torch.save(state, folder / "appearance.pt")

@@ -28,10 +28,10 @@ from lambda_eclipse.clip import WEIGHTS_NAME, Clip
 from lambda_eclipse.tower import GridTower
 from train.appearance import FIXED
 from train.clip_data import Batches
-from train.features import MEAN, STD, load_trunk
 from train.loop import Run, command, options, train
 from train.shards import Shards, view_index
 from train.teacher import load_lexicon
+from train.trunk import MEAN, STD, load_trunk
 
 EMBED_DIM, TEXT_LAYERS, TEXT_HEADS, TEXT_MLP_RATIO = 640, 2, 10, 0.5
 MERGES = 4000  # of OpenCLIP's 48,894: a token table of 6 MB instead of 63

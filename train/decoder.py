@@ -1,13 +1,14 @@
 """Trains the pocket U-Net (`lambda_eclipse.unet`) to paint pictures from image embeddings.
 
-    python -m train.decoder --shards SHARDS --run RUN [--export assets/pocket/decoder]
+    python -m train.decoder --shards SHARDS --movq MOVQ --run RUN [--export assets/pocket/decoder]
 
 Velocity prediction on a cosine schedule with zero terminal signal (so that a few DDIM steps from
 pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
-guidance). What draws the hint stays as it is given (`train.subjects`) or regressed. A little noise
-on the embeddings teaches the network to forgive what a prior gets slightly wrong. With
---perceptual, what is painted in one step must also look like the truth to an ImageNet trunk
-(`train.perceptual`): a squared error alone blurs whatever the embedding leaves open.
+guidance). The hint (`lambda_eclipse.hint`) is trained with the rest, but for what draws subjects
+(`train.subjects`) and grounds, its outlines from the scenes' own. A little noise on the embeddings
+teaches the network to forgive what a prior gets slightly wrong. What is painted in one step must
+also look like the truth to an ImageNet trunk (`train.perceptual`): a squared error alone blurs
+whatever the embedding leaves open.
 
 Held-out metrics: the same losses on held-out scenes, with fixed noise, and the share of the
 grounds' variance that the hint explains.
@@ -20,10 +21,10 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from lambda_eclipse.movq import PocketMOVQ
+from lambda_eclipse.decoder import read_model
 from lambda_eclipse.slots import LAYOUT
 from lambda_eclipse.tower import SEMANTIC
-from lambda_eclipse.unet import PocketUNet
+from lambda_eclipse.unet import LAST_TIME, PocketUNet
 from train.loop import Run, command, generator, options, train
 from train.perceptual import Perceptual
 from train.shards import pixels, read_rows
@@ -32,7 +33,8 @@ from train.stickers.places import PLACES
 DROP = 0.1
 RIDGE_SCENES = 20_000  # that the hint is regressed on
 PURE = 0.7  # share of rows that are all noise: the pocket stack paints in one step
-LOOKED_AT = 12  # rows of a step that --perceptual compares
+LOOKED_AT = 10  # rows of a step whose looks are compared
+WEIGHTS = {"velocity": 1.0, "looks": 1.0, "outlines": 1.0}  # of errors, in the loss
 FORGIVEN = 0.25  # noise on embeddings, up to this share of their own spread
 SURE = 0.2  # of that for the numbers that say where subjects stand
 SCHEDULER = {
@@ -58,6 +60,9 @@ class Pairs:
         self.pictures = {
             name: np.load(folder / f"{name}-scenes.npy", mmap_mode="r") for name in self.embeds
         }
+        self.mattes = {
+            name: np.load(folder / f"{name}-mattes.npy", mmap_mode="r") for name in self.embeds
+        }
         self.places = array("places-latents").float()
         order = {place.name: i for i, place in enumerate(PLACES)}
         self.place = {
@@ -70,9 +75,9 @@ class Pairs:
         path = folder / "train-predicted.npy"
         self.predicted = torch.from_numpy(np.load(path)) if path.exists() else None
 
-    def get(self, name: str, index: np.ndarray) -> tuple[Tensor, Tensor]:
-        """(n, D), (n, C, S, S) float32."""
-        return self.embeds[name][index].float(), self.latents[name][index].float()
+    def outlines(self, name: str, index: np.ndarray) -> Tensor:
+        """What is not ground (n, 1, 128, 128), of scenes whose matte is known."""
+        return torch.from_numpy(self.mattes[name][index])[:, None].float() / 255
 
     def grounds(self, name: str, count: int) -> tuple[Tensor, Tensor]:
         """Of the first scenes: embeddings, and latents of their grounds."""
@@ -81,15 +86,15 @@ class Pairs:
 
 def draw_batch(
     pairs: Pairs, seed: int, step: int, batch: int, predicted_share: float = 0.0
-) -> tuple[Tensor, Tensor, np.ndarray]:
-    """The step's embeddings (B, D), latents (B, C, S, S), and the numbers of their scenes (B,).
+) -> tuple[Tensor, np.ndarray]:
+    """The step's embeddings (B, D), and the numbers of their scenes (B,).
 
     Embeddings are noisy, and some dropped to the null image. For `predicted_share` of the scenes
     that have one, the embedding is the prior's prediction.
     """
     rng = np.random.default_rng((seed, step))
     index = rng.choice(len(pairs.embeds["train"]), batch, False)
-    (embeds, latents), chance = pairs.get("train", index), rng.random(batch)
+    embeds, chance = pairs.embeds["train"][index].float(), rng.random(batch)
     if predicted_share:
         if pairs.predicted is None:
             raise ValueError("train-predicted.npy is missing: write it with train.prior --predict")
@@ -99,50 +104,50 @@ def draw_batch(
     noise = torch.randn(embeds.shape, generator=generator(seed, step, stream=1))
     embeds = embeds + amount * pairs.spread * noise
     dropped = torch.from_numpy(rng.random(batch) < DROP)
-    return torch.where(dropped[:, None], pairs.null, embeds), latents, index
+    return torch.where(dropped[:, None], pairs.null, embeds), index
 
 
-def losses(
-    unet: nn.Module,
-    scheduler: DDIMScheduler,
-    embeds: Tensor,
-    latents: Tensor,
-    random: torch.Generator,
-) -> dict[str, Tensor]:
-    """The velocity's squared error."""
-    noise = torch.randn(latents.shape, generator=random)
-    # stratified over the batch, denser at high noise, where the picture is decided, and often pure
-    # noise, where all of it is read from the embedding
-    count = len(latents)
-    uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
-    uniform = uniform[torch.randperm(count, generator=random)]  # rows have an order of their own
-    times = (999 * (uniform / (1 - PURE)).clamp(max=1).sqrt()).round().long()
-    noisy = scheduler.add_noise(latents, noise, times)
-    target = scheduler.get_velocity(latents, noise, times)
-    predicted = unet(
-        noisy, times, None, added_cond_kwargs={"image_embeds": embeds}, return_dict=False
-    )[0][:, : latents.shape[1]]
-    return {"loss": (predicted - target).square().mean()}
-
-
-class Look:
-    """What a U-Net paints in one step, compared with the truth by looks."""
+class Painting:
+    """What a U-Net makes of noisy latents, and how far it is off."""
 
     def __init__(self, pairs: Pairs, movq: Path, cache: Path) -> None:
         self.pairs, self.distance = pairs, Perceptual(cache)
-        self.movq = PocketMOVQ.from_pretrained(movq, torch_dtype=torch.float32).eval()
-        self.movq.requires_grad_(False)
+        self.scheduler = DDIMScheduler.from_config(SCHEDULER)
+        self.movq = read_model(movq, torch.float32).eval().requires_grad_(False)
 
-    def __call__(self, unet: nn.Module, name: str, embeds: Tensor, index: np.ndarray) -> Tensor:
-        """Mean distance of pictures of embeddings (n, D) to scenes `index` (n,), a scalar."""
-        channels, side = self.pairs.places.shape[1:3]
-        noise = torch.randn(len(embeds), channels, side, side, generator=generator(2, len(embeds)))
-        times = torch.full((len(embeds),), 999)
-        velocity = unet(
-            noise, times, None, added_cond_kwargs={"image_embeds": embeds}, return_dict=False
-        )[0][:, :channels]
-        painted = self.movq.decode(-velocity)["sample"]  # without any signal, v is −latents
-        return self.distance(painted, pixels(self.pairs.pictures[name][index])).mean()
+    def errors(
+        self, unet: nn.Module, name: str, embeds: Tensor, index: np.ndarray, random: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Of embeddings (n, D) of scenes `index` (n,) of a side, or the null image's.
+
+        The velocity's squared error, the mean distance of looks of `LOOKED_AT` of the pictures that
+        were painted from nothing but noise, and the mean error of outlines where they are known.
+        """
+        pairs, latents = self.pairs, self.pairs.latents[name][index].float()
+        noise = torch.randn(latents.shape, generator=random)
+        # stratified over the batch, denser at high noise, where the picture is decided, and often
+        # pure noise, where all of it is read from the embedding
+        count = len(latents)
+        uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
+        uniform = uniform[torch.randperm(count, generator=random)]  # rows have their own order
+        times = (LAST_TIME * (uniform / (1 - PURE)).clamp(max=1).sqrt()).round().long()
+        noisy = self.scheduler.add_noise(latents, noise, times)
+        target = self.scheduler.get_velocity(latents, noise, times)
+        hint, outline = unet.hint(embeds)
+        given = {"image_embeds": embeds, "hint": hint}
+        predicted = unet(noisy, times, None, added_cond_kwargs=given, return_dict=False)[0]
+        predicted = predicted[:, : latents.shape[1]]
+        shown = (embeds != pairs.null).any(1)
+        looked = (shown & (times == LAST_TIME)).nonzero()[:LOOKED_AT, 0]
+        painted = self.movq.decode(-predicted[looked])["sample"]  # without signal, v is −latents
+        truth = pixels(pairs.pictures[name][index[looked.numpy()]])
+        cut = (shown & torch.from_numpy(index < len(pairs.mattes[name]))).nonzero()[:, 0]
+        outlines = pairs.outlines(name, index[cut.numpy()])
+        return {
+            "velocity": (predicted - target).square().mean(),
+            "looks": self.distance(painted, truth).mean(),
+            "outlines": (outline[cut] - outlines).abs().mean().nan_to_num(),
+        }
 
 
 def build(
@@ -155,12 +160,12 @@ def build(
     widths: tuple[int, ...],
     predicted_share: float = 0.0,
     start_from: Path | None = None,
-    perceptual: float = 0.0,
-    movq: Path | None = None,
+    *,
+    movq: Path,
 ) -> Run:
-    """A run of the U-Net; it starts from an exported one if given, but for what draws the hint.
+    """A run of the U-Net that paints latents of `movq`; it starts from an exported one if given.
 
-    `perceptual`: weight of looks, for which the autoencoder `movq` is needed.
+    What draws subjects is that of `train.subjects`, or else the exported one's.
     """
     torch.manual_seed(seed)
     pairs = Pairs(shards)
@@ -174,42 +179,33 @@ def build(
         encoder_hid_dim=pairs.embeds["train"].shape[1],
     )
     if start_from is not None:
-        exported = PocketUNet.from_pretrained(start_from / "unet", torch_dtype=torch.float32)
-        model.load_state_dict(exported.state_dict())
-    drawn = torch.load(shards / "subjects.pt", weights_only=True)
-    half = "decoder."
-    drawn = {name[len(half) :]: t for name, t in drawn.items() if name.startswith(half)}
-    model.subjects.load_state_dict(drawn)
-    model.set_hint(*pairs.grounds("train", RIDGE_SCENES))
-    for fixed in (model.subjects, model.seen, model.ground):
+        model.load_state_dict(read_model(start_from / "unet", torch.float32).state_dict())
+    codec_path = shards / "subjects.pt"
+    if codec_path.exists() or start_from is None:
+        half = "decoder."
+        codec = torch.load(codec_path, weights_only=True)
+        drawn = {name[len(half) :]: t for name, t in codec.items() if name.startswith(half)}
+        model.hint.subjects.load_state_dict(drawn)
+    painting = Painting(pairs, movq, shards / "cache")
+    if start_from is None:
+        model.hint.start(*pairs.grounds("train", RIDGE_SCENES), painting.movq.patch_encode)
+    for fixed in (model.hint.subjects, model.hint.ground):
         fixed.requires_grad_(False)
-    scheduler = DDIMScheduler.from_config(SCHEDULER)
-    look = None
-    if perceptual:
-        if movq is None:
-            raise ValueError("looks need the autoencoder: give --movq")
-        look = Look(pairs, movq, shards / "cache")
 
     def compute_loss(step: int) -> dict[str, Tensor]:
-        embeds, latents, index = draw_batch(pairs, seed, step, batch, predicted_share)
-        parts = losses(model, scheduler, embeds, latents, generator(seed, step))
-        if look is not None:
-            told = np.flatnonzero((embeds != pairs.null).any(1))[:LOOKED_AT]
-            parts["looks"] = look(model, "train", embeds[told], index[told])
-            parts["loss"] = parts["loss"] + perceptual * parts["looks"]
-        return parts
+        embeds, index = draw_batch(pairs, seed, step, batch, predicted_share)
+        parts = painting.errors(model, "train", embeds, index, generator(seed, step))
+        return {"loss": sum(WEIGHTS[name] * part for name, part in parts.items()), **parts}
 
     @torch.no_grad()
     def evaluate(weights: nn.Module) -> dict[str, float]:
-        result = {}
+        result, index = {}, np.arange(256)
         for name in ("held", "seen"):
-            embeds, latents = pairs.get(name, np.arange(256))
-            parts = losses(weights, scheduler, embeds, latents, generator(1, 0))
-            result[f"velocity_{name}"] = float(parts["loss"])
-            if look is not None:
-                result[f"looks_{name}"] = float(look(weights, name, embeds[:64], np.arange(64)))
+            embeds = pairs.embeds[name][index].float()
+            parts = painting.errors(weights, name, embeds, index, generator(1, 0))
+            result |= {f"{part}_{name}": float(value) for part, value in parts.items()}
             embeds, grounds = pairs.grounds(name, 256)
-            hint = weights.draw_hint(embeds)[:, -grounds.shape[1] :]
+            hint = weights.hint.draw_ground(embeds)
             spread = (grounds - grounds.mean(0)).square().mean()
             result[f"ground_r2_{name}"] = float(1 - (hint - grounds).square().mean() / spread)
         return result
@@ -233,7 +229,7 @@ def build(
 
 def main() -> None:
     """The command."""
-    parser = command("Train the pocket U-Net.", steps=5000, batch=32, rate=6e-4)
+    parser = command("Train the pocket U-Net.", steps=6000, batch=32, rate=1e-3)
     parser.add_argument("--shards", type=Path, required=True)
     parser.add_argument("--widths", type=int, nargs="+", default=[96, 96, 96])
     parser.add_argument(
@@ -243,16 +239,12 @@ def main() -> None:
         "--from", type=Path, dest="start_from", metavar="DECODER", help="start from this export"
     )
     parser.add_argument(
-        "--perceptual", type=float, default=0.0, metavar="WEIGHT", help="of looks; needs --movq"
+        "--movq", type=Path, required=True, help="folder of the finished autoencoder"
     )
-    parser.add_argument("--movq", type=Path, help="folder of the finished autoencoder")
     arguments = parser.parse_args()
-    if arguments.perceptual and not arguments.movq:
-        parser.error("--perceptual needs --movq")
     run = build(
         arguments.shards,
         widths=tuple(arguments.widths),
-        perceptual=arguments.perceptual,
         movq=arguments.movq,
         predicted_share=arguments.predicted_share,
         start_from=arguments.start_from,

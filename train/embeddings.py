@@ -19,12 +19,12 @@ from torch import Tensor
 
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
-from lambda_eclipse.movq import PocketMOVQ
+from lambda_eclipse.decoder import read_model
 from lambda_eclipse.tower import GridTower
-from train.features import FastFeatures
 from train.shards import FREE_EVERY, Shards, pixels
 from train.stickers.places import PLACES
 from train.stickers.render import ground
+from train.trunk import FastFeatures
 
 PIECE = 256
 
@@ -100,7 +100,7 @@ def main() -> None:
                 lambda index, name=name: embed_edges(name, index),
             )
     if arguments.movq:
-        movq = PocketMOVQ.from_pretrained(arguments.movq, torch_dtype=torch.float32).eval()
+        movq = read_model(arguments.movq, torch.float32).eval()
         for name in ("held", "seen", "train"):
             write(
                 folder / f"{name}-latents.npy",

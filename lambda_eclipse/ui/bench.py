@@ -6,6 +6,7 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui import brush
+from lambda_eclipse.ui.common import PRIVATE
 from lambda_eclipse.ui.texts import t
 
 EDITOR_PX = 420
@@ -18,6 +19,7 @@ class Bench:
     panel: gr.Accordion
     number: gr.Radio
     candidates: gr.Gallery
+    easel: gr.Column  # what the editor stands in
     editor: gr.ImageEditor
     apply: gr.Button
     automatic: gr.Button
@@ -38,18 +40,36 @@ def bench_panel() -> Bench:
             label=t("bench.candidates"), columns=4, height="auto", format="png", buttons=[],
             allow_preview=False, interactive=False, object_fit="contain", elem_id="candidates",
         )  # fmt: skip
-        editor = gr.ImageEditor(
-            label=t("bench.editor"), type="pil", format="png", sources=(), transforms=(),
-            layers=False, buttons=[], height=EDITOR_PX, interactive=True,
-            canvas_size=(brush.SIDE_PX, brush.SIDE_PX), fixed_canvas=True,
-            brush=gr.Brush(default_size=14, colors=[brush.COLOUR], color_mode="fixed"),
-            eraser=gr.Eraser(default_size=14), elem_id="brush",
-        )  # fmt: skip
+        gr.HTML(t("bench.editor.info"), elem_id="brush-info", elem_classes="le-note")
+        with gr.Column() as easel:
+            editor = gr.ImageEditor(
+                label=t("bench.editor"), type="pil", format="png", sources=(), transforms=(),
+                layers=False, buttons=[], height=EDITOR_PX, interactive=True,
+                canvas_size=(brush.SIDE_PX, brush.SIDE_PX), fixed_canvas=True,
+                brush=gr.Brush(default_size=14, colors=[brush.COLOUR], color_mode="fixed"),
+                eraser=gr.Eraser(default_size=14), elem_id="brush", elem_classes="le-canvas",
+            )  # fmt: skip
         with gr.Row():
-            apply = gr.Button(t("bench.apply"), variant="primary", elem_id="brush-apply")
-            automatic = gr.Button(t("bench.automatic"), elem_id="mask-automatic")
-            card = gr.Button(t("bench.card"), elem_id="card-save")
+            apply = gr.Button(
+                t("bench.apply"), variant="primary", size="md", min_width=180,
+                elem_id="brush-apply",
+            )  # fmt: skip
+            automatic = gr.Button(
+                t("bench.automatic"), size="md", min_width=180, elem_id="mask-automatic"
+            )
+            card = gr.Button(t("bench.card"), size="md", min_width=180, elem_id="card-save")
         card_file = gr.File(
             label=t("bench.card.file"), interactive=False, visible=False, elem_id="card-file"
         )
-    return Bench(panel, number, candidates, editor, apply, automatic, words, card, card_file)
+    # A canvas that nobody sees is drawn all the same: it goes while this is closed.
+    panel.collapse(_hide, None, easel, queue=False, **PRIVATE)
+    panel.expand(_show, None, easel, queue=False, **PRIVATE)
+    return Bench(panel, number, candidates, easel, editor, apply, automatic, words, card, card_file)
+
+
+def _hide() -> gr.Column:
+    return gr.Column(visible=False)
+
+
+def _show() -> gr.Column:
+    return gr.Column(visible=True)

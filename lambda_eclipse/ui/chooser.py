@@ -25,7 +25,6 @@ PAUSE_MS = 1500
 # Whoever walks through the list with arrow keys has not chosen yet: wait until they are through.
 SCRIPT = f"""
 const list = element.querySelector('select');
-document.documentElement.lang = list.selectedOptions[0].lang;
 let walking = false, planned = null;
 const leave = () => {{
   {_cookie("list.value", YEAR_S)}

@@ -16,12 +16,27 @@ from lambda_eclipse.ui.texts import t
 # One job at a time uses the models; the others of all visitors wait in one line. What may fail is
 # queued in any case: Gradio shows no message of an event that is not.
 HEAVY: dict[str, Any] = {"concurrency_id": "studio", "concurrency_limit": 1}
+# A lesson lets them pass after each of its steps, so it has a line of its own.
+LESSON: dict[str, Any] = {"concurrency_id": "lesson", "concurrency_limit": 1}
 QUIET: dict[str, Any] = {"show_progress": "hidden"}
 PRIVATE: dict[str, Any] = {**QUIET, "api_visibility": "private"}
 
-# Shown by the browser itself at the click, until the server has news.
-WAITING = Spoken(lambda: f"() => {json.dumps(progress_html(note=t('progress.waiting')))}")
+
 SOURCES = ["upload", "webcam", "clipboard"]
+
+
+def waiting(place: str) -> Spoken:
+    """JavaScript for a click that paints: what to say until the server has news.
+
+    What is painted comes into view, which on a phone is far from the button. place: its id.
+    """
+    show = f"document.getElementById('{place}')?.scrollIntoView({{block: 'nearest'}});"
+
+    def make() -> str:
+        said = json.dumps(progress_html(note=t("progress.waiting")))
+        return f"() => {{ {show} return {said}; }}"
+
+    return Spoken(make)
 
 
 @dataclass(frozen=True)
@@ -62,14 +77,17 @@ def recipe_switch(elem_id: str) -> gr.Checkbox:
     return gr.Checkbox(label=t("recipe.switch"), info=t("recipe.info"), value=True, elem_id=elem_id)
 
 
-def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML) -> None:
-    """Close the generators of `running`, which stops their jobs within one step, and say so."""
+def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML) -> Any:
+    """Close the generators of `running`, which stops their jobs within one step, and say so.
+
+    Returns the event after which that is said.
+    """
 
     def stopped() -> str:
         time.sleep(2 * HEARTBEAT_S)  # the last news of what was stopped may still be on its way
         return progress_html(note=t("stopped"))
 
     # Not queued: stopping closes the stream on which a queued answer would come.
-    button.click(None, None, None, cancels=running).then(
+    return button.click(None, None, None, cancels=running).then(
         stopped, None, progress, queue=False, **PRIVATE
     )

@@ -11,11 +11,11 @@ from lambda_eclipse.ui.common import (
     HEAVY,
     PRIVATE,
     QUIET,
-    WAITING,
     Sampling,
     recipe_switch,
     sampling_panel,
     stop_with,
+    waiting,
 )
 from lambda_eclipse.ui.compose_actions import MAX_COUNT, ComposeActions
 from lambda_eclipse.ui.edges import Edges, EdgesActions, edges_panel, wire_edges
@@ -79,7 +79,7 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
             slots = slot_row()
             risk = gr.HTML(elem_id="risk")
             bench = bench_panel()
-            with gr.Row(elem_classes="le-actions"):
+            with gr.Row(elem_classes="le-actions", elem_id="go-or-stop"):
                 go = gr.Button(t("go"), variant="primary", scale=3, elem_id="generate")
                 stop = gr.Button(t("stop"), variant="stop", scale=1, min_width=90, elem_id="stop")
             cost = gr.HTML(t("cost.unknown"), elem_id="cost", elem_classes="le-cost")
@@ -116,7 +116,8 @@ def _wire(engine: Engine, visit: gr.State, view: Compose) -> None:
     form, results = [visit, *view.form, view.recipe], view.results
     shown = [results.gallery, view.seed, results.progress, results.bars]
     starts = [view.go.click, view.prompt.submit]
-    gr.on(starts, None, None, results.progress, js=WAITING, **PRIVATE)
+    clicks = [*starts, view.cards.click, results.vary.click, results.without.click]
+    gr.on(clicks, None, None, results.progress, js=waiting("gallery"), **PRIVATE)
     painted = gr.on(starts, actions.generate, form, shown, api_name="generate", **QUIET, **HEAVY)
     edges = view.edges
     filled = view.cards.click(
@@ -128,14 +129,21 @@ def _wire(engine: Engine, visit: gr.State, view: Compose) -> None:
     example = filled.then(actions.generate, form, shown, **PRIVATE, **HEAVY)
     view.running.extend([painted, example, *_wire_results(engine, visit, view)])
     for event in view.running:
-        tell_cost(engine, view, event)
+        tell_cost(engine, visit, view, event)
     stop_with(view.stop, view.running, results.progress)
 
 
-def tell_cost(engine: Engine, view: Compose, event: Any) -> None:
-    """Tell the cost anew after an event that may change what is known of it."""
+def tell_cost(engine: Engine, visit: gr.State, view: Compose, event: Any) -> None:
+    """Tell the costs anew after an event that may change what is known of them."""
     timed = [view.count, view.sampling.steps]
     event.then(ComposeActions(engine).cost, timed, view.cost, queue=False, **PRIVATE)
+    tell_costs_of_chosen(engine, visit, view.results, event.then)
+
+
+def tell_costs_of_chosen(engine: Engine, visit: gr.State, results: Results, event: Any) -> None:
+    """Tell, at an event, what it costs to paint more of the chosen picture."""
+    costs = [results.vary_cost, results.without_cost]
+    event(ResultsActions(engine).costs, [visit, results.number], costs, queue=False, **PRIVATE)
 
 
 def _watch_form(actions: ComposeActions, view: Compose) -> None:
@@ -164,9 +172,11 @@ def _watch_form(actions: ComposeActions, view: Compose) -> None:
 def _wire_results(engine: Engine, visit: gr.State, view: Compose) -> list[Any]:
     """The chosen picture's tools; the events that paint."""
     actions, results = ResultsActions(engine), view.results
-    results.gallery.select(
+    chosen = results.gallery.select(
         actions.choose, visit, [results.chosen, results.compare, results.panel], **PRIVATE
     )
+    for event in (chosen.then, results.number.change):
+        tell_costs_of_chosen(engine, visit, results, event)
     results.to_slot.click(actions.to_slot, [visit, results.slot], view.everything, **PRIVATE)
     results.restore.click(actions.restore, visit, view.form, **PRIVATE)
     shown = [results.gallery, results.progress, results.bars]

@@ -90,7 +90,7 @@ class ComposeActions:
     def _paint(self, visit: Visit, form: Sequence[Any], with_recipe: bool) -> Iterator[tuple]:
         order = read_order(form)
         visit.note_uploads(order)
-        updates = self.engine.run(jobs.paint, order)
+        updates = self.engine.run(visit.own(jobs.paint), order)
         yield gr.skip(), order.seed, progress_html(Update(t("progress.starting"))), ""
         for gallery, progress, bars in follow(visit, updates, order, with_recipe):
             # Clients get what is yielded last, so it has the seed once more.
@@ -104,7 +104,7 @@ class ComposeActions:
             order = replace(read_order(form), count=1, steps=steps)
             visit.note_uploads(order)
             nothing = [gr.skip()] * len(CORNER_NAMES)
-            updates = self.engine.run(jobs.paint, order)
+            updates = self.engine.run(visit.own(jobs.paint), order)
             for _, progress, _ in follow(visit, updates, order, bool(with_recipe)):
                 yield (*nothing, progress)
             path = as_corner(visit, visit.shown[-1])

@@ -128,6 +128,7 @@ def edges_panel() -> Edges:
                     canvas_size=PAPER.size, fixed_canvas=True,
                     brush=gr.Brush(default_size=5, colors=[INK], color_mode="fixed"),
                     eraser=gr.Eraser(default_size=20), elem_id="edges-canvas",
+                    elem_classes="le-canvas",
                 )  # fmt: skip
             with gr.Column(visible=False, min_width=160, elem_id="edges-map") as shown:
                 view = gr.Image(
@@ -141,7 +142,7 @@ def edges_panel() -> Edges:
 def wire_edges(actions: EdgesActions, edges: Edges, visit: gr.State) -> None:
     """Show the map of a picture or a drawing at once."""
     gr.on(
-        [edges.picture.change, edges.low.release, edges.high.release], actions.edges,
+        [edges.picture.change, edges.low.change, edges.high.change], actions.edges,
         [visit, edges.picture, edges.low, edges.high], edges.view, trigger_mode="always_last",
         api_name="edges", **QUIET,
     )  # fmt: skip

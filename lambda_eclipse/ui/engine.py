@@ -25,6 +25,7 @@ from lambda_eclipse.ui.texts import t
 HEARTBEAT_S = (
     0.25  # a generator can only be closed while it is suspended: yield at least this often
 )
+TURN_S = 0.005
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,13 @@ class Engine:
                 self._cache.pop(key, None)
 
     def _run(self, updates: queue.SimpleQueue, stop: threading.Event) -> Run:
-        return Run(updates, stop, self._cache, self.pace)
+        return Run(updates, stop, self._cache, self.pace, self._step_aside)
+
+    def _step_aside(self) -> None:
+        """Called by a job that goes on for long: those that wait for their turn have it now."""
+        self._lock.release()
+        time.sleep(TURN_S)  # a lock goes to whoever is there, so leave
+        self._lock.acquire()
 
     def _events(self, job: Callable[..., Any], arguments: tuple, words: str) -> Iterator[Update]:
         updates: queue.SimpleQueue = queue.SimpleQueue()

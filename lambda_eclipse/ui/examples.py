@@ -52,13 +52,13 @@ COMPOSE = (
 
 EXPLORE = (
     Example(
-        "view.explore",
+        TWO,
         "a cat wearing a hat",
         (("cat", "cat-1.png"), ("cat", "cat-2.png"), ("hat", "hat-1.png"), ("hat", "hat-2.png")),
         seed=9,
     ),
     Example(
-        "view.explore",
+        TWO,
         "a dog looking at a robot",
         (
             ("dog", "dog-1.png"),

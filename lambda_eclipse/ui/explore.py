@@ -11,12 +11,12 @@ from lambda_eclipse.ui.common import (
     HEAVY,
     PRIVATE,
     QUIET,
-    WAITING,
     Sampling,
     recipe_switch,
     sampling_panel,
     stop_with,
     upload,
+    waiting,
 )
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import EXPLORE
@@ -110,23 +110,20 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
     """Lay out the view and wire it."""
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=5, min_width=320):
+            cards = example_cards(EXPLORE, "examples.explore", "explore-examples")
             source, named, corners, where, send = _sources()
-            with gr.Row():
-                mode = gr.Radio(
-                    [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
-                    label=t("mode"), elem_id="mode",
+            mode = gr.Radio(
+                [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
+                label=t("mode"), elem_id="mode",
+            )  # fmt: skip
+            with gr.Row(elem_classes="le-send"):
+                seed = gr.Number(
+                    label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
+                    min_width=120, elem_id="explore-seed",
                 )  # fmt: skip
-                with gr.Row(elem_classes="le-send"):
-                    seed = gr.Number(
-                        label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
-                        min_width=120, elem_id="explore-seed",
-                    )  # fmt: skip
-                    another = gr.Button(
-                        t("seed.another"), size="sm", min_width=90, elem_id="explore-new-seed"
-                    )
+                another = gr.Button(t("seed.another"), min_width=90, elem_id="explore-new-seed")
             tuning = sampling_panel("explore-")
             recipe = recipe_switch("explore-with-recipe")
-            cards = example_cards(EXPLORE, "examples.explore", "explore-examples")
         with gr.Column(scale=6, min_width=320):
             with gr.Row(elem_classes="le-stage"):
                 with gr.Column(min_width=260):
@@ -178,7 +175,8 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
     pad, x, y, shown = view.pad, view.x, view.y, [view.picture, view.progress]
     gr.on([pad.input, pad.release], None, pad, [x, y], js=TO_SLIDERS, **PRIVATE)
     gr.on([x.input, y.input, x.release, y.release], None, [x, y], pad, js=TO_PAD, **PRIVATE)
-    render.click(None, None, view.progress, js=WAITING, **PRIVATE)
+    clicks = [render.click, view.cards.click]
+    gr.on(clicks, None, None, view.progress, js=waiting("point"), **PRIVATE)
     form = [visit, *view.form, x, y, view.recipe]
     at_point = render.click(
         actions.at, form, shown, api_name="at", trigger_mode="always_last", **QUIET, **HEAVY
@@ -188,6 +186,7 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
     dragged = [visit, pad, view.recipe, *view.form]
     at_pad = pad.release(actions.at_pad, dragged, shown, **latest)
     moving = pad.input(actions.quick, dragged, shown, **latest)
+    sliding = gr.on([x.input, y.input], actions.quick_sliders, form, shown, **latest)
     # A move makes a full picture of the last point pointless: stop that first.
     pad.start(None, None, None, cancels=[at_point, at_sliders, at_pad])
     source, prompt, *rest = view.form
@@ -202,7 +201,7 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
         [widget.change for widget in named], actions.name_corners, named, pad,
         trigger_mode="always_last", **PRIVATE,
     )  # fmt: skip
-    return [at_point, at_sliders, at_pad, moving, example]
+    return [at_point, at_sliders, at_pad, moving, sliding, example]
 
 
 def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
@@ -225,7 +224,7 @@ def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
         )  # fmt: skip
     view.extent.append(size)
     view.costs.append(cost)
-    whole.click(None, None, view.progress, js=WAITING, **PRIVATE)
+    whole.click(None, None, view.progress, js=waiting("grid"), **PRIVATE)
     whole.click(actions.make_room, size, cells, queue=False, **PRIVATE)
     painted = whole.click(
         actions.grid, [visit, *view.form, size, view.recipe], [cells, view.progress],
@@ -271,7 +270,7 @@ def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
         route, view.pad, queue=False, **PRIVATE,
     )  # fmt: skip
     view.pad.apply(exports.drawn, None, [line, route], queue=False, **PRIVATE)
-    go.click(None, None, view.progress, js=WAITING, **PRIVATE)
+    go.click(None, None, view.progress, js=waiting("path-paint"), **PRIVATE)
     painted = go.click(
         exports.path, [visit, *view.form, route, line, count, view.recipe],
         [frames, view.progress], api_name="path", **QUIET, **HEAVY,

@@ -30,6 +30,7 @@ from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Visit
 
 BLANK = (gr.skip(), progress_html(note=""))
+AS_BEFORE = (gr.skip(), gr.skip())  # a handler that yields nothing at all empties what it shows
 MAX_SQUARES = 4  # whose cells a visit keeps
 
 
@@ -91,7 +92,9 @@ class ExploreActions:
     def at_sliders(self, visit: Visit, *form: Any) -> Iterator[tuple]:
         """`at` for the sliders: they tell of a release, too, when the focus only passes by."""
         *_, x, y, _ = form
-        if (float(x), float(y)) != visit.rest:
+        if (float(x), float(y)) == visit.rest:
+            yield AS_BEFORE
+        else:
             yield from self.at(visit, *form)
 
     def at_pad(
@@ -105,14 +108,24 @@ class ExploreActions:
     ) -> Iterator[tuple]:
         """`at` in few steps, while the point still moves."""
         *corners, steps, guidance, seed = form
-        if complete(form):
-            few = min(int(steps), self.engine.wait().models.stack.draft_steps)
-            yield from self.at(visit, *corners, few, guidance, seed, *point, recipe)
+        if not complete(form) or tuple(point) == visit.rest:
+            yield AS_BEFORE
+            return
+        few = min(int(steps), self.engine.wait().models.stack.draft_steps)
+        for value in self.at(visit, *corners, few, guidance, seed, *point, recipe):
+            visit.rest = None
+            yield value
+
+    def quick_sliders(self, visit: Visit, *form: Any) -> Iterator[tuple]:
+        """`quick` for the sliders."""
+        *form, x, y, recipe = form
+        yield from self.quick(visit, (x, y), recipe, *form)
 
     def _point(
         self, visit: Visit, square: Square, x: float, y: float, with_recipe: bool
     ) -> Iterator[tuple]:
-        with closing(self.engine.run(jobs_square.paint_point, square, x, y)) as updates:
+        job = visit.own(jobs_square.paint_point)
+        with closing(self.engine.run(job, square, x, y)) as updates:
             for update in updates:
                 if update.done:
                     name = f"point-{x:.2f}-{y:.2f}-{square.seed}"
@@ -173,7 +186,8 @@ class ExploreActions:
             return [given(visit, done[at], with_recipe) if at in done else empty for at in places]
 
         yield gallery(), progress_html(Update(t("progress.starting")))
-        with closing(self.engine.run(jobs_square.cells, square, size, todo)) as updates:
+        job = visit.own(jobs_square.cells)
+        with closing(self.engine.run(job, square, size, todo)) as updates:
             for update in updates:
                 if update.payload:
                     at, painted = update.payload

@@ -97,7 +97,7 @@ class ExportActions:
     ) -> Iterator[tuple]:
         visit.frames, visit.path, shown = [], square, []
         names = paths.frame_names(len(line))
-        with closing(self.engine.run(jobs_square.frames, square, line)) as updates:
+        with closing(self.engine.run(visit.own(jobs_square.frames), square, line)) as updates:
             for update in updates:
                 if update.payload:
                     at, painted = update.payload

@@ -114,7 +114,8 @@ def paint(studio: Any, run: Run, order: Order) -> list[Painted]:
     for start in range(0, request.count, size):
         count = min(size, request.count - start)
         what = t("job.painting" if request.count == 1 else "job.several", count=request.count)
-        run.say(what, (start / request.count, (start + count) / request.count))
+        share = start / request.count, (start + count) / request.count
+        run.say(what, share, (start, request.count))
         batch = replace(request, seed=request.seed + start, count=count)
         pictures = studio.generate(batch, run.on_step)
         finished += _described(studio, request, pictures, start)
@@ -195,14 +196,19 @@ def see(studio: Any, picture: str, mask: str | None = None) -> Any:
 
 
 def nouns(studio: Any, run: Run, part: Part) -> list[tuple[str, float]]:
-    """Words that fit a subject best, with their probabilities, best first."""
+    """Words that fit a subject best, with their probabilities, best first.
+
+    The whole picture counts as well, unless a mask was chosen in it.
+    """
+    from lambda_eclipse.images import flatten, open_picture
     from lambda_eclipse.insight import propose_nouns
 
     run.say(t("job.words"))
     with studio.models.encoders() as (clip, _):
         embedding = embedded(studio, run, part).embedding
+        whole = flatten(open_picture(part.picture)) if part.mask is None else None
         words = vocabulary(studio.models.stack.name)
-        return propose_nouns(clip, embedding, words, PROPOSALS)
+        return propose_nouns(clip, embedding, words, PROPOSALS, whole=whole)
 
 
 def card(studio: Any, run: Run, part: Part) -> bytes:

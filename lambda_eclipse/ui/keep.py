@@ -9,9 +9,10 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.ui.chooser import FORGET
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET, stop_with
-from lambda_eclipse.ui.compose import Compose
+from lambda_eclipse.ui.compose import Compose, tell_costs_of_chosen
 from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
 from lambda_eclipse.ui.keep_actions import KeepActions
+from lambda_eclipse.ui.results_actions import ResultsActions
 from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import section_html
 from lambda_eclipse.ui.texts import t
@@ -77,7 +78,9 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
     again.then(actions.history, visit, history, **PRIVATE)
     for event in (again.then, filled.failure):  # the place is free for the next one
         event(None, None, file, js="() => null", queue=False, **PRIVATE)
-    history.select(actions.choose, visit, chosen, queue=False, **PRIVATE)
+    picked = history.select(actions.choose, visit, chosen, queue=False, **PRIVATE)
+    picked.then(ResultsActions(engine).chosen, visit, [results.chosen, results.compare], **PRIVATE)
+    tell_costs_of_chosen(engine, visit, results, picked.then)
     brought = back.click(actions.bring_back, visit, compose.form, **PRIVATE)
     shelf.select(
         actions.take, [visit, number], [*compose.everything, loaded], queue=False, **PRIVATE

@@ -55,7 +55,7 @@ class KeepActions:
 
     def restore(self, visit: Visit, file: str | None) -> list[Any]:
         """The form of the picture in a PNG with a recipe, and what is different here."""
-        from lambda_eclipse.checksums import checksums
+        from lambda_eclipse.checksums import checksums_of
         from lambda_eclipse.recipe import read
         from lambda_eclipse.reproduction import check
 
@@ -64,10 +64,10 @@ class KeepActions:
         visit.uploads.add(file)
         with reading():
             recipe = read(file)
-            models = self.engine.wait().models
+            models = visit.painter(self.engine.wait()).models
             found = check(recipe, models)
             here = recipe.stack, recipe.weights["clip"]
-            same = here == (models.stack.name, checksums(models.stack)["clip"])
+            same = here == (models.stack.name, checksums_of(models)["clip"])
             form = self._form(visit, recipe, same)
         found = [told(line) for line in found]
         lines = "".join(f"<li>{escape(line)}</li>" for line in found or [t("restore.same")])
@@ -110,7 +110,8 @@ class KeepActions:
         def values() -> Iterator[tuple]:
             if not file:
                 return
-            yield from follow(visit, _as_list(self.engine.run(jobs.again, read(file))), None, True)
+            updates = self.engine.run(visit.own(jobs.again), read(file))
+            yield from follow(visit, _as_list(updates), None, True)
 
         yield from reporting(values(), BLANK)
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from gradio.context import LocalContext
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 
 DEFAULT = "en"
 # Each in its own words, because whoever looks for it may read no other.
@@ -71,7 +71,11 @@ def speaking(language: str) -> Iterator[None]:
 
 
 class Listener:
-    """ASGI middleware: whatever is made for a request is in the language that it asks for."""
+    """ASGI middleware: whatever is made for a request is in the language that it asks for.
+
+    What Gradio itself says is put in by its script, in the language of the browser, and there is no
+    setting for it. So each page tells that script another language of the browser, before it runs.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -79,5 +83,30 @@ class Listener:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        with speaking(asked_by(Headers(scope=scope))):
-            await self.app(scope, receive, send)
+        wanted = asked_by(Headers(scope=scope))
+        with speaking(wanted):
+            await self.app(scope, receive, _told(send, TAGS[wanted]))
+
+
+def _told(send: Any, tag: str) -> Any:
+    """`send` of ASGI, which tells the scripts of each page that goes through it the language."""
+    head = (
+        f"<head><script>Object.defineProperty(navigator, 'language', {{value: '{tag}'}});"
+        f"document.documentElement.lang = '{tag}';</script>"
+    ).encode()
+    held: list[Any] = []  # the start of a page, until its length is known
+
+    async def pass_on(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            kind = Headers(raw=message["headers"]).get("content-type", "")
+            if kind.startswith("text/html"):
+                return held.append(message)
+        elif held:
+            start = held.pop()
+            if not message.get("more_body"):
+                message = {**message, "body": message.get("body", b"").replace(b"<head>", head, 1)}
+                MutableHeaders(raw=start["headers"])["content-length"] = str(len(message["body"]))
+            await send(start)
+        await send(message)
+
+    return pass_on

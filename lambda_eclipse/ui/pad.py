@@ -1,13 +1,17 @@
 """The square to drag: a Gradio component whose value is a point {"x": …, "y": …} in [0, 1]²."""
 
+from html import escape
 from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.texts import t
 
 # The template never changes, so that Gradio has nothing to render again while a finger is down.
-# Where the handle is comes from two CSS variables; texts go in as textContent.
+# Where the handle is comes from two CSS variables; what a visitor typed goes in as textContent.
+# What must not be lost stands here, not in props: an update before the view is first shown, such as
+# a picture sent to a corner, leaves nothing of them but what it brings.
 TEMPLATE = """
 <div class="le-square">
   <span class="le-corner le-tl"></span><span class="le-corner le-tr"></span>
@@ -15,7 +19,8 @@ TEMPLATE = """
   <svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
     <polyline class="le-trail" points="" vector-effect="non-scaling-stroke"/></svg>
   <div class="le-cross-x"></div><div class="le-cross-y"></div>
-  <div class="le-handle" role="slider" tabindex="0" aria-valuemin="0" aria-valuemax="100"></div>
+  <div class="le-handle" role="slider" tabindex="0" aria-valuemin="0" aria-valuemax="100"
+    aria-label="{handle}" data-where="{where}"></div>
 </div>
 """
 
@@ -36,8 +41,8 @@ function show() {
   const handle = part('handle');
   const across = Math.round(point.x * 100), down = Math.round(point.y * 100);
   handle.setAttribute('aria-valuenow', across);
-  handle.setAttribute('aria-label', props.handle);
-  handle.setAttribute('aria-valuetext', props.where.replace('{x}', across).replace('{y}', down));
+  handle.setAttribute(
+    'aria-valuetext', handle.dataset.where.replace('{x}', across).replace('{y}', down));
   ['tl', 'tr', 'bl', 'br'].forEach((name, i) => {
     part(name).textContent = (props.corners || [])[i] || '';
   });
@@ -122,6 +127,11 @@ CORNER_NAMES = ("top_left", "top_right", "bottom_left", "bottom_right")
 CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
 
 
+def _template() -> str:
+    said = {"handle": t("pad.label"), "where": t("pad.where", x="{x}", y="{y}")}
+    return TEMPLATE.format(**{name: escape(text, quote=True) for name, text in said.items()})
+
+
 class SquarePad(gr.HTML):
     """A square with a handle for mouse, touch and keyboard.
 
@@ -129,7 +139,7 @@ class SquarePad(gr.HTML):
     go (for the keyboard: half a second after the last key). While `drawing` is set, none of these
     but `apply` comes, with the `points` of the line that was drawn, each [x, y]. `corners` are the
     four labels from top left to bottom right; `backdrop` is a data URI of a picture to lay under
-    the square, or ""; `path` is a line to show; `handle` and `where` are what screen readers say.
+    the square, or ""; `path` is a line to show.
     """
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:
@@ -137,11 +147,9 @@ class SquarePad(gr.HTML):
         kwargs.setdefault("backdrop", "")
         kwargs.setdefault("drawing", False)
         kwargs.setdefault("path", [])
-        kwargs.setdefault("handle", t("pad.label"))
-        kwargs.setdefault("where", t("pad.where", x="{x}", y="{y}"))
         super().__init__(
             value=value or {"x": 0.5, "y": 0.5},
-            html_template=TEMPLATE,
+            html_template=Spoken(_template),
             js_on_load=SCRIPT,
             apply_default_css=False,
             **kwargs,

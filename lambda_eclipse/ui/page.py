@@ -2,7 +2,6 @@
 
 import warnings
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,17 +13,19 @@ from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
 from lambda_eclipse.ui.compose import Compose, compose_view, tell_cost
 from lambda_eclipse.ui.compose_actions import ComposeActions
 from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.examples import SUBJECTS
 from lambda_eclipse.ui.explore import Explore, explore_view, tell_costs
 from lambda_eclipse.ui.explore_form import PICTURES
 from lambda_eclipse.ui.keep import keep_view, wire_keep
 from lambda_eclipse.ui.own_files import with_own_path
 from lambda_eclipse.ui.results_actions import ResultsActions
 from lambda_eclipse.ui.spoken import Spoken, again
+from lambda_eclipse.ui.teach import teach_panel
 from lambda_eclipse.ui.text import status_html
 from lambda_eclipse.ui.texts import t
+from lambda_eclipse.ui.theme import STYLE, theme
 from lambda_eclipse.ui.visit import Visit
 
-STYLE = Path(__file__).with_name("style.css")
 POLL_S = 1.0
 SAME = "(value) => value"
 CACHE_S = (600, 3600)  # look every ten minutes, delete files older than an hour
@@ -82,6 +83,7 @@ def build(engine: Engine) -> gr.Blocks:
         with gr.Tabs(elem_id="views") as tabs:
             with gr.Tab(t("view.compose"), id="compose", elem_id="view-compose"):
                 compose = compose_view(engine, visit)
+                lessons = teach_panel(engine, visit)
             with gr.Tab(t("view.explore"), id="explore", elem_id="view-explore"):
                 explore = explore_view(engine, visit)
             with gr.Tab(t("view.keep"), id="keep", elem_id="view-keep") as keep_tab:
@@ -95,7 +97,7 @@ def build(engine: Engine) -> gr.Blocks:
         explore.running.append(sent)
         for filled in keep.filled:
             filled.success(lambda: gr.Tabs(selected="compose"), None, tabs, queue=False, **PRIVATE)
-        wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running])
+        wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running, *lessons])
         compose.results.to_corner.click(
             ResultsActions(engine).to_corner, [visit, compose.results.corner], explore.corners,
             **PRIVATE,
@@ -144,7 +146,7 @@ def _wire_start(
     started = gr.on(
         [demo.load, clock.tick], tick, settings, [status, clock, *tuned.values()], **quiet
     )
-    tell_cost(engine, compose, started)
+    tell_cost(engine, visit, compose, started)
     tell_costs(engine, visit, explore, started)
     # One switch in two places.
     compose.recipe.change(None, compose.recipe, explore.recipe, js=SAME, **quiet)
@@ -158,39 +160,6 @@ def _wire_start(
 
 def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **more: Any) -> Any:
     """Serve the page: nothing is fetched from elsewhere, no run is kept in a visitor's browser."""
-    fonts = ("system-ui", "sans-serif")
-    theme = gr.themes.Soft(
-        primary_hue="orange",
-        secondary_hue="indigo",
-        neutral_hue="slate",
-        font=fonts,
-        font_mono=("ui-monospace", "monospace"),
-    ).set(
-        block_title_background_fill="transparent",
-        block_title_padding="0",
-        block_title_background_fill_dark="transparent",
-        block_title_text_color="*body_text_color",
-        block_title_text_color_dark="*body_text_color",
-        block_title_text_weight="600",
-        block_label_background_fill="*block_background_fill",
-        block_label_background_fill_dark="*block_background_fill",
-        block_label_text_color="*body_text_color",
-        block_label_text_color_dark="*body_text_color",
-        block_label_text_weight="600",
-        block_border_width="1px",
-        # Dark enough to read: 4.5 to 1 at least.
-        body_text_color_subdued="*neutral_600",
-        body_text_color_subdued_dark="*neutral_300",
-        input_placeholder_color="*neutral_500",
-        input_placeholder_color_dark="*neutral_300",
-        button_primary_background_fill="*primary_700",
-        button_primary_background_fill_dark="*primary_700",
-        button_primary_background_fill_hover="*primary_800",
-        button_primary_background_fill_hover_dark="*primary_800",
-        checkbox_label_background_fill_selected="*primary_700",
-        checkbox_label_background_fill_selected_dark="*primary_700",
-        block_shadow="none",
-    )
     # Told to whoever starts it with mcp_server=True; no tool needs anything of an earlier call.
     warnings.filterwarnings("ignore", "This MCP server includes a tool that has a gr.State")
     demo.queue(default_concurrency_limit=4, max_size=64)
@@ -198,7 +167,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         server_name=host,
         server_port=port,
         share=share,
-        theme=theme,
+        theme=theme(),
         css_paths=STYLE,
         js=scripts.script(),
         app_kwargs={"middleware": [Middleware(language.Listener)]},
@@ -206,6 +175,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         run_history=False,
         footer_links=["api", "settings"],
         max_file_size="32mb",
+        allowed_paths=[str(SUBJECTS)],  # from whatever folder it is started
         show_error=True,
         **more,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import meter_html, progress_html
 from lambda_eclipse.ui.texts import t
 
-MAX_PROMPT = 40  # letters of a prompt beside its bar
+MAX_NOUN = 40  # letters of a noun beside its bar
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Results:
     angle: gr.Slider
     number: gr.Slider
     vary: gr.Button
+    vary_cost: gr.HTML
     without: gr.Button
+    without_cost: gr.HTML
     restore: gr.Button
 
 
@@ -52,16 +55,20 @@ def likeness_html(finished: Sequence[Painted]) -> str:
     for one in finished:
         if one.likeness is None:
             continue
-        scores = [*one.likeness.subjects, one.likeness.text]
-        rows = [(_short(score.label), score.fraction, f"{score.cosine:.2f}") for score in scores]
-        blocks.append(f"<div>{meter_html(rows, t('likeness.title', label=one.label))}</div>")
-    return f'<div class="le-likeness">{"".join(blocks)}</div>' if blocks else ""
+        scores = [(_short(score.label), score) for score in one.likeness.subjects]
+        scores.append((t("likeness.text"), one.likeness.text))
+        rows = [(name, score.fraction, f"{score.cosine:.2f}") for name, score in scores]
+        blocks.append(f"<div>{meter_html(rows, one.label)}</div>")
+    if not blocks:
+        return ""
+    head = escape(t("likeness.title"))
+    return f'<h2>{head}</h2><div class="le-likeness">{"".join(blocks)}</div>'
 
 
 def results_panel() -> Results:
     """Lay out the results; the line of progress says at first what to do."""
     gallery = gr.Gallery(
-        label=t("gallery.title"), columns=2, object_fit="contain", format="png", height=440,
+        label=t("gallery.title"), columns=2, object_fit="contain", format="png", height="auto",
         buttons=["download", "download_all", "fullscreen"], interactive=False, elem_id="gallery",
     )  # fmt: skip
     how = Spoken(lambda: progress_html(note=t("how")))
@@ -83,17 +90,28 @@ def results_panel() -> Results:
                 corners, value=CORNER_NAMES[0], label=t("chosen.corner"), elem_id="to-corner-name"
             )
             to_corner = gr.Button(t("chosen.to_corner"), min_width=120, elem_id="to-corner")
-        with gr.Row(elem_classes="le-send"):
-            angle = gr.Slider(5, 90, 25, step=5, label=t("chosen.angle"), elem_id="vary-angle")
-            number = gr.Slider(1, 8, 4, step=1, label=t("chosen.number"), elem_id="vary-number")
-            vary = gr.Button(t("chosen.vary"), min_width=120, elem_id="vary")
         with gr.Row():
-            without = gr.Button(t("chosen.without"), elem_id="leave-one-out")
-            restore = gr.Button(t("chosen.restore"), elem_id="restore-chosen")
+            angle = gr.Slider(
+                5, 90, 25, step=5, label=t("chosen.angle"), min_width=200, elem_id="vary-angle"
+            )
+            number = gr.Slider(
+                1, 8, 4, step=1, label=t("chosen.number"), min_width=200, elem_id="vary-number"
+            )
+        vary, vary_cost = _costly("chosen.vary", "vary")
+        without, without_cost = _costly("chosen.without", "leave-one-out")
+        restore = gr.Button(t("chosen.restore"), elem_id="restore-chosen")
     return Results(
         gallery, progress, bars, panel, chosen, compare, slot, to_slot, corner, to_corner, angle,
-        number, vary, without, restore,
+        number, vary, vary_cost, without, without_cost, restore,
     )  # fmt: skip
+
+
+def _costly(label: str, elem_id: str) -> tuple[gr.Button, gr.HTML]:
+    """A button that paints, and beside it what that costs."""
+    with gr.Row(elem_classes="le-costly"):
+        button = gr.Button(t(label), min_width=200, elem_id=elem_id)
+        cost = gr.HTML(elem_id=f"{elem_id}-cost", elem_classes="le-cost", min_width=160)
+    return button, cost
 
 
 def compared(paths: Sequence[str]) -> Any:
@@ -104,4 +122,4 @@ def compared(paths: Sequence[str]) -> Any:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= MAX_PROMPT else text[: MAX_PROMPT - 1] + "…"
+    return text if len(text) <= MAX_NOUN else text[: MAX_NOUN - 1] + "…"

@@ -16,7 +16,7 @@ from lambda_eclipse.ui.pad import CORNER_NAMES
 from lambda_eclipse.ui.results import compared
 from lambda_eclipse.ui.saving import as_corner, follow
 from lambda_eclipse.ui.slot_actions import at_slot
-from lambda_eclipse.ui.text import progress_html, reporting
+from lambda_eclipse.ui.text import cost_text, progress_html, reporting
 from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Kept, Visit
 
@@ -34,16 +34,23 @@ class ResultsActions:
         if event.index >= len(visit.shown):  # it still takes shape
             return gr.skip(), gr.skip(), gr.skip()
         visit.choose(visit.shown[event.index])
-        paths = [kept.path for kept in visit.chosen]
-        return self.describe(visit), compared(paths), gr.Accordion(open=True)
+        return *self.chosen(visit), gr.Accordion(open=True)
 
-    def describe(self, visit: Visit) -> str:
-        """The chosen picture in a sentence."""
-        if not visit.chosen:
-            return escape(t("chosen.none"))
-        painted = visit.chosen[-1].painted
+    def chosen(self, visit: Visit) -> tuple[str, Any]:
+        """The chosen picture in a sentence, and the two chosen last under the slider."""
+        painted = _chosen(visit).painted
         prompt = painted.recipe.request.prompt
-        return escape(t("chosen.this", label=painted.label, prompt=prompt))
+        said = escape(t("chosen.this", label=painted.label, prompt=prompt))
+        return said, compared([kept.path for kept in visit.chosen])
+
+    def costs(self, visit: Visit, number: float) -> tuple[str, str]:
+        """The time that so many variations of the chosen picture take, and its parts one by one."""
+        if not visit.chosen:
+            return "", ""
+        request = visit.chosen[-1].painted.recipe.request
+        pace, subjects = self.engine.pace, len(request.subjects)
+        apart = cost_text(pace, subjects, request.steps) if subjects else t("chosen.no_subjects")
+        return cost_text(pace, int(number), request.steps), apart
 
     def to_slot(self, visit: Visit, number: int) -> list[Any]:
         """The chosen picture as a subject: the five values of every slot."""
@@ -75,7 +82,9 @@ class ResultsActions:
     def _more(self, visit: Visit, recipe: bool, job: Callable[[Kept], tuple]) -> Iterator[tuple]:
         def values() -> Iterator[tuple]:
             kept = _chosen(visit)
-            yield from follow(visit, self.engine.run(*job(kept)), kept.order, recipe)
+            what, *given = job(kept)
+            updates = self.engine.run(visit.own(what), *given)
+            yield from follow(visit, updates, kept.order, recipe)
 
         yield from reporting(values(), BLANK)
 

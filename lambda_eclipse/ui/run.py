@@ -32,10 +32,12 @@ class Pace:
     """How long one picture takes on this machine, by those so far; None while unknown.
 
     step_s: seconds of one of its steps. rest_s: seconds of all else, such as its way to a file.
+    lesson_s: seconds of one step of learning.
     """
 
     step_s: float | None = None
     rest_s: float | None = None
+    lesson_s: float | None = None
 
     def note_step(self, seconds: float) -> None:
         """Take a step into account."""
@@ -52,6 +54,19 @@ class Pace:
             return None
         return pictures * (steps * self.step_s + (self.rest_s or 0.0))
 
+    def note_lesson(self, seconds: float) -> None:
+        """Take a step of learning into account."""
+        self.lesson_s = _mixed(self.lesson_s, seconds)
+
+    def lesson_seconds(self, steps: int, batch: int) -> float | None:
+        """How long so many steps of learning take, by painting before the first; None if unknown.
+
+        A picture takes about as long to learn from, among others, as to be painted alone.
+        """
+        if self.lesson_s is not None:
+            return steps * self.lesson_s
+        return None if self.step_s is None else steps * batch * self.step_s
+
 
 def _mixed(old: float | None, new: float) -> float:
     """A mean that follows; a single slow picture changes little."""
@@ -66,6 +81,7 @@ class Run:
     stop: threading.Event
     cache: OrderedDict
     pace: Pace
+    step_aside: Callable[[], None]  # lets the jobs of others go first
     prefix: str = ""
     span: tuple[float, float] = (0.0, 1.0)  # the part of the progress bar that the steps fill
     _began: float = field(default_factory=time.monotonic)
@@ -73,10 +89,19 @@ class Run:
     _said: float = 0.0  # when what happens now began
     _stepped: float | None = None  # when the last step of this run of steps ended
     _painted: tuple[int, int] | None = None  # pictures and steps of this run of steps
+    _ordered: tuple[int, int] | None = None  # pictures before these steps, and in all
 
-    def say(self, text: str, span: tuple[float, float] = (0.0, 1.0)) -> None:
-        """Name what happens now; the steps that follow fill `span` of the bar."""
+    def say(
+        self, text: str, span: tuple[float, float] = (0.0, 1.0),
+        ordered: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
+        """Name what happens now; the steps that follow fill `span` of the bar.
+
+        ordered: how many pictures come before those of these steps, and how many there are in all;
+        None if these are all.
+        """
         self.prefix, self.span, self._stepped, self._painted = text, span, None, None
+        self._ordered = ordered
         self._said = time.monotonic()
         self.updates.put(Update(text, span[0]))
 
@@ -99,13 +124,12 @@ class Run:
         painted = info.index_of_batch_start + info.count * info.step / info.steps  # in pictures
         fraction = start + (end - start) * painted / info.total
         text = t("run.step", what=self.prefix, step=info.step, steps=info.steps)
-        if info.count < info.total:
-            last = info.index_of_batch_start + info.count
-            first = info.index_of_batch_start + 1
-            text += t("run.pictures", first=first, last=last, total=info.total)
-        if 0.02 < fraction < 1 and now - self._began > 2:
-            left_s = (now - self._began) * (1 - fraction) / fraction
-            text += t("run.left", seconds=max(1, round(left_s)))
+        before, total = self._ordered or (0, info.total)
+        if info.count < total:
+            first = before + info.index_of_batch_start + 1
+            last = first + info.count - 1
+            text += t("run.pictures", first=first, last=last, total=total)
+        text += self._left(now - self._began, fraction)
         previews = None
         if now - self._previewed > PREVIEW_EVERY_S and info.step < info.steps:
             previews = info.preview()
@@ -114,6 +138,25 @@ class Run:
         self.updates.put(Update(text, fraction, previews=previews))
         self._stepped = time.monotonic()
         return True
+
+    def on_lesson(self, step: int, steps: int) -> bool:
+        """As `on_step`, for steps that learn; then others have their turn."""
+        if self.stop.is_set():
+            return False
+        now = time.monotonic()
+        text = t("run.step", what=self.prefix, step=step, steps=steps)
+        text += self._left(now - self._said, step / steps)
+        self.updates.put(Update(text, step / steps))
+        if self._stepped is not None:
+            self.pace.note_lesson(now - self._stepped)
+        self.step_aside()
+        self._stepped = time.monotonic()
+        return not self.stop.is_set()
+
+    def _left(self, spent_s: float, fraction: float) -> str:
+        if not 0.02 < fraction < 1 or spent_s <= 2:
+            return ""
+        return t("run.left", seconds=max(1, round(spent_s * (1 - fraction) / fraction)))
 
     def remember(self, key: tuple, make: Callable[[], Any]) -> Any:
         """`make()`, or what it gave when this key was last asked for."""

@@ -16,7 +16,7 @@ ACCESS, FILES = (
 # How a PNG's chunk of text with a recipe begins; see `recipe.KEYWORD`.
 RECIPE_MARK = "zTXtlambda-eclipse\0"
 
-# What Gradio calls its controls, in English to everyone, and the keys of what they are.
+# What Gradio says of its controls and of failures, in English to everyone, and the keys of ours.
 NAMES: dict[str, str] = {
     "Upload file": "name.upload",
     "Capture from camera": "name.camera",
@@ -45,6 +45,9 @@ NAMES: dict[str, str] = {
     "Clear": "name.clear",
     "Close": "name.close",
     "More tabs": "name.more",
+    "Error": "error.title",
+    "Connection Lost": "error.lost.title",
+    "Connection to the server was lost. Attempting reconnection...": "error.lost",
 }
 # Filled in by the script.
 FIELDS = {"label": "{label}", "number": "{number}", "total": "{total}"}

@@ -81,9 +81,9 @@ class SlotActions:
         except RecipeError:
             return gr.skip()
 
-    def open_bench(self, number: int, *slots: Any) -> tuple[Any, int]:
+    def open_bench(self, number: int, *slots: Any) -> tuple[Any, int, Any]:
         """The panel, opened for a subject."""
-        return gr.Accordion(open=True), number
+        return gr.Accordion(open=True), number, gr.Column(visible=True)
 
     def candidates_of(self, visit: Visit, number: int, *slots: Any) -> tuple[list, Any]:
         """Masks to choose from for the chosen subject, and its present one under the brush."""
@@ -99,7 +99,15 @@ class SlotActions:
             now = jobs.see(self.engine.wait(), part.picture, part.mask)
             found = candidates(picture)
         visit.masks = [(one.mask, picture) for one in found]
-        shown = [(one.overlay, t(f"mask.{one.method}")) for one in found]
+        # Files of their own: when the same bench is filled twice at once, Gradio would write the
+        # same file again while the browser still reads it.
+        shown = [
+            (
+                visit.file("candidate.png", png(one.overlay)),
+                t("bench.whole" if one.method == "whole" else f"mask.{one.method}"),
+            )
+            for one in found
+        ]
         return shown, under_brush(picture, now.mask)
 
     def take_candidate(self, event: gr.SelectData, visit: Visit, number: int) -> list[Any]:

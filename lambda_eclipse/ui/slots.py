@@ -123,7 +123,8 @@ def wire_slots(
                 both = [*slot.form, *slots[other].form]
                 button.click(None, both, both, js=EXCHANGE, **quiet)
         opened = slot.edit.click(
-            actions.open_bench, [gr.State(index + 1), *everything], [bench.panel, bench.number],
+            actions.open_bench, [gr.State(index + 1), *everything], 
+            [bench.panel, bench.number, bench.easel],
             **quiet,
         )  # fmt: skip
         _load(actions, bench, opened.then, visit, everything)

@@ -73,7 +73,7 @@ def read(
         same = sum(other.strip().lower() == nouns[index].strip().lower() for other in nouns)
         if len(found) > same and not mentions[index]:
             warnings.append(t("strip.several", noun=nouns[index], count=len(found)))
-        word = " ".join(pieces[start - 1] for start in range(*span))
+        word = tokenizer.words_at(prompt, span)
         if _letters(word) != _letters(nouns[index]):
             warnings.append(t("strip.plural", noun=nouns[index], word=word))
     if len(pieces) > limit:

@@ -59,7 +59,11 @@ def section_html(head: str, about: str) -> str:
 
 def cost_text(pace: Pace, pictures: int, steps: int) -> str:
     """How long so many pictures take at the pace of this machine."""
-    seconds = pace.seconds(pictures, steps)
+    return duration_text(pace.seconds(pictures, steps))
+
+
+def duration_text(seconds: float | None) -> str:
+    """How long something takes, before it is begun."""
     if seconds is None:
         return t("cost.unknown")
     if seconds < 1:

@@ -7,13 +7,16 @@ with a secret name below Gradio's own, where they are served from as they are, a
 import secrets
 import shutil
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from gradio.utils import get_upload_folder
 
 from lambda_eclipse.ui.jobs import Order, Painted
 from lambda_eclipse.ui.jobs_square import Square
+from lambda_eclipse.ui.jobs_teach import Begun, Taught, by
 
 MAX_KEPT = 60  # pictures in the history; each has a file and an embedding
 MAX_SHELF = 24
@@ -40,10 +43,13 @@ class Visit:
     uploads: set[str] = field(default_factory=set)
     cells: OrderedDict = field(default_factory=OrderedDict)  # of each square, by place
     square: Square | None = None  # the one painted last
-    rest: tuple[float, float] = (0.5, 0.5)  # where in it the point came to rest
+    rest: tuple[float, float] | None = (0.5, 0.5)  # where in it the point came to rest
     frames: list = field(default_factory=list)  # of the last path: (file, point)
     path: Square | None = None  # the square it goes through
     bare: dict[str, str] = field(default_factory=dict)  # copies of files that lack the recipe
+    lesson: Begun | None = None  # while it is learned, and after a stop
+    taught: Taught | None = None  # what was learned
+    uses: bool = False  # whether that paints
     _folder: Path | None = None
 
     def file(self, name: str, content: bytes) -> str:
@@ -76,6 +82,24 @@ class Visit:
         """Take a picture as the last one chosen."""
         others = [one for one in self.chosen if one is not kept]
         self.chosen = [*others[-1:], kept]
+
+    def learn(self, taught: Taught | None) -> None:
+        """Take what was learned in place of what was before, not to be used yet; None forgets."""
+        self.lesson, self.taught = None, taught
+        self.use(False)
+
+    def use(self, uses: bool) -> None:
+        """Paint with what was learned, or as everybody. Cells of the other kind don't count."""
+        self.uses = uses
+        self.cells.clear()
+
+    def own(self, job: Callable[..., Any]) -> Callable[..., Any]:
+        """A job for the engine that paints as this visit does now."""
+        return by(self.taught, job) if self.uses else job
+
+    def painter(self, studio: Any) -> Any:
+        """The studio as this visit paints now."""
+        return self.taught.painter(studio) if self.uses else studio
 
     def delete(self) -> list[str]:
         """Delete every file and forget everything; the paths of the files there were."""

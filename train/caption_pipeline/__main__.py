@@ -59,15 +59,16 @@ def main(arguments: list[str] | None = None) -> None:
     try:  # here, so that --help needs none of it
         from train.caption_pipeline import engines
         from train.caption_pipeline.run import run
+        from train.caption_pipeline.steps import work
     except ImportError as error:
         parser.error(f"{error.name} is missing: pip install -r requirements-data.txt")
     try:
         chosen = {field.name: given[field.name] for field in dataclasses.fields(Options)}
         options = Options(**chosen)
         if given["engine"] == "ray":
-            engine = partial(engines.run_ray, options=options, out=out, workers=given["workers"])
+            engine = partial(engines.run_ray, work=work(options, out), workers=given["workers"])
         else:
-            engine = partial(engines.run_local, options=options, out=out)
+            engine = partial(engines.run_local, work=work(options, out))
         statistics = run(given["input"].resolve(), out, options, engine)
     except (ValueError, OSError) as error:
         parser.error(str(error))

@@ -28,7 +28,6 @@ The row, UTF-8 JSON:
 `manifest.json`: {"format", "examples", "files": {name: {"sha256", "bytes", "examples"}}}.
 """
 
-import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -39,16 +38,13 @@ from typing import Any
 from PIL import Image
 
 from lambda_eclipse.paper import MAX_SUBJECTS, VALIDATION_SHARE
-from lambda_eclipse.weights import write_json, write_whole
+from train import tars
+from train.tars import ShardError
 
 FORMAT = "interleaved-1"
-MANIFEST = "manifest.json"
+KIND = "interleaved"  # shards' names begin with it
 JPEG_QUALITY = 95
 _PICTURE_TYPES = ("jpg", "png")
-
-
-class ShardError(ValueError):
-    """A shard that can't be trusted; the message names the file and says what to do."""
 
 
 @dataclass(frozen=True)
@@ -141,11 +137,6 @@ def encode(image: Image.Image, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def shard_name(number: int) -> str:
-    """The name of a shard without its ending."""
-    return f"interleaved-{number:06d}"
-
-
 def write_shard(
     folder: Path, number: int, examples: Sequence[Example], report: dict[str, Any]
 ) -> None:
@@ -153,51 +144,24 @@ def write_shard(
 
     `report` is kept in the `.json`, beside {"examples", "bytes", "sha256"}.
     """
-    from webdataset import TarWriter
-
-    buffer = io.BytesIO()
-    with TarWriter(buffer, encoder=False, mtime=0, mode=0o644, user="", group="") as tar:
-        for i, example in enumerate(examples):
-            row = json.dumps(example.row(), ensure_ascii=False).encode()
-            members = {"json": row, example.type: example.picture}
-            for k, subject in enumerate(example.subjects):
-                members[f"subject{k}.png"] = subject.cutout
-            tar.write({"__key__": f"{number:06d}{i:04d}", **members})
-    content = buffer.getbuffer()
-    name = shard_name(number)
-    if examples:
-        write_whole(folder / f"{name}.tar", lambda path: path.write_bytes(content))
-    done = {
-        "examples": len(examples),
-        "bytes": len(content) if examples else 0,
-        "sha256": hashlib.sha256(content).hexdigest() if examples else None,
-        **report,
-    }
-    write_json(done, folder / f"{name}.json")
+    samples = []
+    for example in examples:
+        row = json.dumps(example.row(), ensure_ascii=False).encode()
+        members = {"json": row, example.type: example.picture}
+        for k, subject in enumerate(example.subjects):
+            members[f"subject{k}.png"] = subject.cutout
+        samples.append(members)
+    tars.write_tar(folder, KIND, number, samples, report)
 
 
 def read_done(folder: Path, number: int) -> dict[str, Any] | None:
     """What a finished shard's `.json` says; None while it is to be made (again)."""
-    name = shard_name(number)
-    try:
-        done = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        if done["examples"] and (folder / f"{name}.tar").stat().st_size != done["bytes"]:
-            return None
-    except (OSError, ValueError, KeyError):
-        return None
-    return done
+    return tars.read_done(folder, KIND, number)
 
 
 def write_manifest(folder: Path, dones: Sequence[dict[str, Any]]) -> Path:
     """Writes `manifest.json` from what the shards' `.json` say, in the order of the shards."""
-    files = {
-        f"{shard_name(number)}.tar": {key: done[key] for key in ("sha256", "bytes", "examples")}
-        for number, done in enumerate(dones)
-        if done["examples"]
-    }
-    examples = sum(done["examples"] for done in dones)
-    write_json({"format": FORMAT, "examples": examples, "files": files}, folder / MANIFEST)
-    return folder / MANIFEST
+    return tars.write_manifest(folder, KIND, FORMAT, dones)
 
 
 class Interleaved:
@@ -216,18 +180,7 @@ class Interleaved:
             raise ValueError(f"split “{split}”: take train, validation or None for both.")
         if not 0 <= part < parts:
             raise ValueError(f"part {part} of {parts}: parts count from 0 and there are {parts}.")
-        path = folder / MANIFEST
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found, self.files = content["format"], content["files"]
-        except FileNotFoundError:
-            raise ShardError(
-                f"{path} is missing: run the command that writes the shards until it is done."
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise ShardError(f"{path} is damaged: run the command that writes it again.") from None
-        if found != FORMAT:
-            raise ShardError(f"{path} is of format “{found}”, not {FORMAT}: write it anew.")
+        self.files = tars.read_manifest(folder, FORMAT)["files"]
         self.folder, self.split = folder, split
         self.names = list(self.files)[part::parts]
 
@@ -241,25 +194,10 @@ class Interleaved:
         """All examples of one shard, checked."""
         from webdataset.tariterators import group_by_keys, tar_file_iterator
 
-        content = self._checked(name)
+        content = tars.open_checked(self.folder, name, self.files[name])
         # webdataset asks for the shard's address, for messages of its own
-        members = ({**m, "__url__": name} for m in tar_file_iterator(io.BytesIO(content)))
+        members = ({**m, "__url__": name} for m in tar_file_iterator(content))
         return [_example(sample, name) for sample in group_by_keys(members)]
-
-    def _checked(self, name: str) -> bytes:
-        path, entry = self.folder / name, self.files[name]
-        remedy = (
-            f"delete it and {path.with_suffix('.json').name}, then run the command that wrote it "
-            f"again, which makes just this one anew."
-        )
-        if not path.is_file():
-            raise ShardError(f"{path} is missing: {remedy}")
-        content = path.read_bytes()
-        if len(content) != entry["bytes"]:
-            raise ShardError(f"{path} has {len(content)} bytes, not {entry['bytes']}: {remedy}")
-        if hashlib.sha256(content).hexdigest() != entry["sha256"]:
-            raise ShardError(f"{path} does not match its checksum: {remedy}")
-        return content
 
 
 def _example(sample: dict[str, Any], name: str) -> Example:

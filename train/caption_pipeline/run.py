@@ -5,17 +5,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lambda_eclipse.weights import write_json
-from train.caption_pipeline.interleaved import FORMAT, read_done, shard_name, write_manifest
+from train.caption_pipeline.interleaved import FORMAT, KIND, write_manifest
 from train.caption_pipeline.options import Options
 from train.caption_pipeline.sources import Task, digest, plan
 from train.caption_pipeline.statistics import Statistics, gather, write
+from train.tars import name_of, read_done
 
 SETTINGS = "settings.json"
 
 Engine = Callable[[Sequence[Task]], Iterator[int]]
+
+
+class Sized(Protocol):
+    """A task, as far as `complete` knows it: one shard to be made of `size` things."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
 
 
 def run(source: Path, out: Path, options: Options, engine: Engine) -> Statistics:
@@ -30,27 +41,37 @@ def run(source: Path, out: Path, options: Options, engine: Engine) -> Statistics
     tasks = plan(source, options.per_shard)
     out.mkdir(parents=True, exist_ok=True)
     settle(out, {"format": FORMAT, **options.settings(), "input": digest(tasks)})
-    for leftover in out.glob(f".{shard_name(0)[:-6]}*"):
-        leftover.unlink()  # of a killed run
-    dones = {task.number: read_done(out, task.number) for task in tasks}
-    todo = [task for task in tasks if dones[task.number] is None]
-    started, seen = time.monotonic(), 0
-    for i, number in enumerate(engine(todo), 1):
-        done = dones[number] = read_done(out, number)
-        seen += done["seen"]
-        rate = seen / (time.monotonic() - started)
-        left = rate and sum(len(task.names) for task in todo) / rate - seen / rate
-        print(
-            f"{shard_name(number)}: kept {done['examples']} of {done['seen']}; {i} of {len(todo)} "
-            f"shards, {rate:.1f} pictures/s, {max(left, 0) / 3600:.1f} h left",
-            file=sys.stderr,
-            flush=True,
-        )
-    ordered = [dones[task.number] for task in tasks]
+    ordered = complete(out, KIND, tasks, engine, "pictures")
     write_manifest(out, ordered)
     statistics = gather(ordered)
     write(out, statistics)
     return statistics
+
+
+def complete(
+    out: Path, kind: str, tasks: Sequence[Sized], engine: Callable, unit: str
+) -> list[dict[str, Any]]:
+    """Runs the tasks whose shards of a kind are missing; what all shards' `.json` say, in order.
+
+    Progress goes to stderr. `unit`: what a task's size and a report's "seen" count.
+    """
+    for leftover in out.glob(f".{kind}-*"):
+        leftover.unlink()  # of a killed run
+    dones = {task.number: read_done(out, kind, task.number) for task in tasks}
+    todo = [task for task in tasks if dones[task.number] is None]
+    started, seen = time.monotonic(), 0
+    for i, number in enumerate(engine(todo), 1):
+        done = dones[number] = read_done(out, kind, number)
+        seen += done["seen"]
+        rate = seen / (time.monotonic() - started)
+        left = rate and sum(task.size for task in todo) / rate - seen / rate
+        print(
+            f"{name_of(kind, number)}: kept {done['examples']} of {done['seen']}; {i} of "
+            f"{len(todo)} shards, {rate:.1f} {unit}/s, {max(left, 0) / 3600:.1f} h left",
+            file=sys.stderr,
+            flush=True,
+        )
+    return [dones[task.number] for task in tasks]
 
 
 def settle(out: Path, settings: dict[str, Any]) -> None:

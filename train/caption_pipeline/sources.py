@@ -37,6 +37,11 @@ class Task:
     names: tuple[str, ...]
     damaged: bool = False
 
+    @property
+    def size(self) -> int:
+        """How many pictures."""
+        return len(self.names)
+
 
 @dataclass(frozen=True)
 class Picture:

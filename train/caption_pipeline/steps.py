@@ -4,10 +4,13 @@ Between them stands `annotator`; this module does without the models' libraries,
 that only reads or writes starts quickly.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from train.caption_pipeline.engines import Work
 from train.caption_pipeline.interleaved import Example, write_shard
 from train.caption_pipeline.options import Options
 from train.caption_pipeline.report import Report
@@ -35,3 +38,20 @@ def write_step(chunk: Chunk, out: Path) -> int:
     report = {**chunk.report.to_json(), **counts(examples)}
     write_shard(out, chunk.number, examples, report)
     return chunk.number
+
+
+def load_step(options: Options) -> Callable[[Chunk], Chunk]:
+    """The annotator with its models."""
+    from train.caption_pipeline.annotator import Annotator
+
+    return Annotator(options)
+
+
+def work(options: Options, out: Path) -> Work:
+    """All of it, for an engine."""
+    return Work(
+        partial(read_step, options=options),
+        partial(load_step, options),
+        partial(write_step, out=out),
+        gpu=options.device.startswith("cuda"),
+    )

@@ -1,9 +1,10 @@
 """Sticker world in the format of `interleaved`, so that one trainer reads both.
 
-    python -m train.caption_pipeline.stickers --out SHARDS [--count 10000] [--side train]
+    python -m train.caption_pipeline.stickers --out SHARDS [--count 10000] [--side split]
 
 Pictures are PNG, 128 px. Boxes, scores and masks are null: nothing was measured. Scenes of the
-sides "held" and "seen" are for validation, whatever their checksum; `sha256` is of the PNG.
+sides "held" and "seen" are for validation, whatever their checksum; `sha256` is of the PNG. "split"
+is every fifth scene of the side "held", the others of "train": the paper's 80:20 (Sec. 3.2).
 """
 
 import argparse
@@ -11,6 +12,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from lambda_eclipse import paper
 from train.caption_pipeline.interleaved import (
     FORMAT,
     Example,
@@ -28,10 +30,14 @@ from train.stickers.render import render, subject_view
 from train.stickers.scenes import sample_scene
 
 PER_SHARD = 1000
+SPLIT = "split"
+EVERY = round(1 / paper.VALIDATION_SHARE)
 
 
 def example(seed: int, index: int, side: str, breadth: bool = False) -> Example:
     """The scene number `index` of a seed and side, as `sample_scene` counts them."""
+    if side == SPLIT:
+        side = "train" if (index + 1) % EVERY else "held"
     scene = sample_scene(seed, index, side, breadth)
     picture = encode(render(scene), "png")
     nouns = []
@@ -83,7 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
     parser.add_argument("--count", type=int, default=10_000, help="scenes")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--side", choices=("train", "held", "seen"), default="train")
+    parser.add_argument("--side", choices=(SPLIT, "train", "held", "seen"), default=SPLIT)
     parser.add_argument("--breadth", action="store_true", help="subjects beyond the concepts")
     given = parser.parse_args()
     try:

@@ -63,7 +63,9 @@ TEXTS: dict[str, str] = {
     "bench.words": "Passende Wörter",
     "bench.words.info": "Ein Klick benennt das Motiv und nennt es im Prompt.",
     "bench.candidates": "Masken zur Auswahl",
-    "bench.editor": "Maske ausbessern: male über das Motiv, radiere den Rest weg",
+    "bench.whole": "Das ganze Bild",
+    "bench.editor": "Maske ausbessern",
+    "bench.editor.info": "Male über das Motiv, radiere den Rest weg.",
     "bench.apply": "Gemalte Maske verwenden",
     "bench.automatic": "Automatische Maske verwenden",
     "bench.card": "Als Konzeptkarte speichern",
@@ -101,7 +103,8 @@ TEXTS: dict[str, str] = {
     "blend.low": "gering",
     "blend.some": "mittel",
     "blend.high": "hoch",
-    "likeness.title": "Ähnlichkeit von {label}, wie CLIP sie sieht",
+    "likeness.title": "Wie sehr jedes Bild seinen Motiven gleicht, so wie CLIP es sieht",
+    "likeness.text": "ganzer Prompt",
     "gallery.title": "Bilder",
     "gallery.preview": "entsteht gerade",
     "chosen.title": "Mit dem gewählten Bild",
@@ -124,6 +127,33 @@ TEXTS: dict[str, str] = {
     "corner.top_right": "oben rechts",
     "corner.bottom_left": "unten links",
     "corner.bottom_right": "unten rechts",
+    # Lessons
+    "teach.title": "Mein Motiv beibringen (optional)",
+    "teach.about": "Der Decoder lernt aus ein paar Bildern, ein Motiv besser zu malen. Nur dieser "
+    "Besuch kann das Gelernte verwenden, und die Bilder anderer ändern sich nicht.",
+    "teach.pictures": "Bilder eines einzigen Motivs",
+    "teach.prompt": "Prompt des Bildes vorher und nachher",
+    "teach.steps": "Lernschritte",
+    "teach.go": "Beibringen",
+    "teach.seen": "Woraus gelernt wird",
+    "teach.before": "Vorher",
+    "teach.after": "Nachher",
+    "teach.use": "Verwenden",
+    "teach.forget": "Vergessen",
+    "teach.state.shared": "Deine Bilder malt der Decoder, wie er geliefert wurde.",
+    "teach.state.ready": "Er hat {steps} Schritte lang gelernt. Deine Bilder malt noch der "
+    "Decoder, wie er geliefert wurde.",
+    "teach.state.used": "Deine Bilder werden mit dem gemalt, was er in {steps} Schritten gelernt "
+    "hat.",
+    "teach.learned": "{steps} Schritte gelernt. Vergleiche vorher und nachher.",
+    "teach.no_pictures": "Es gibt keine Bilder, aus denen gelernt werden kann: Füge ein paar von "
+    "einem Motiv hinzu.",
+    "teach.many": "Zu viele Bilder: Gib höchstens {most} an.",
+    "teach.no_noun": "Benenne das Motiv mit einem Wort, zum Beispiel „cat“.",
+    "teach.steps.wrong": "Gelernt wird in {low} bis {high} Schritten.",
+    "teach.nothing": "Er hat noch nichts gelernt: Bringe ihm zuerst etwas bei.",
+    "teach.elsewhere": "Dieser Stack ist zu groß, um hier zu lernen. Auf einem Rechner mit großer "
+    "Grafikkarte geht es mit python -m train.finetune.",
     # Explore
     "explore.how": "Ziehe den Punkt oder benutze die Pfeiltasten: ein schnelles Bild, während er "
     "sich bewegt, ein volles, wenn er ruht.",
@@ -247,6 +277,7 @@ TEXTS: dict[str, str] = {
     "run.left": " · noch etwa {seconds} s",
     "job.subjects": "Liest die Motive",
     "job.subject": "Liest das Motiv",
+    "job.lesson": "Lernt",
     "job.corners": "Liest die vier Bilder",
     "job.words": "Sucht nach Wörtern",
     "job.painting": "Erzeugt das Bild",
@@ -266,6 +297,8 @@ TEXTS: dict[str, str] = {
     "error.unexpected": "Etwas Unerwartetes ist geschehen ({kind}). Näheres steht im Protokoll des "
     "Servers.",
     "error.unexpected.title": "Unerwarteter Fehler",
+    "error.lost.title": "Verbindung verloren",
+    "error.lost": "Die Seite erreicht ihren Server nicht mehr und versucht es weiter.",
     # What the core says
     "core.times.once": "einmal",
     "core.times.twice": "zweimal",

@@ -63,7 +63,9 @@ TEXTS: dict[str, str] = {
     "bench.words": "合う単語",
     "bench.words.info": "クリックすると被写体に名前が付き、プロンプトにも入ります。",
     "bench.candidates": "マスクの候補",
-    "bench.editor": "マスクの修正：被写体の部分を塗り、それ以外を消してください",
+    "bench.whole": "画像全体",
+    "bench.editor": "マスクの修正",
+    "bench.editor.info": "被写体の部分を塗り、それ以外を消してください。",
     "bench.apply": "塗ったマスクを使う",
     "bench.automatic": "自動のマスクを使う",
     "bench.card": "コンセプトカードとして保存",
@@ -102,7 +104,8 @@ TEXTS: dict[str, str] = {
     "blend.low": "低い",
     "blend.some": "中程度",
     "blend.high": "高い",
-    "likeness.title": "CLIP から見た類似度（{label}）",
+    "likeness.title": "CLIP から見た、各画像と被写体の類似度",
+    "likeness.text": "プロンプト全体",
     "gallery.title": "画像",
     "gallery.preview": "生成途中",
     "chosen.title": "選んだ画像でできること",
@@ -124,6 +127,32 @@ TEXTS: dict[str, str] = {
     "corner.top_right": "右上",
     "corner.bottom_left": "左下",
     "corner.bottom_right": "右下",
+    # Lessons
+    "teach.title": "自分の被写体を教える（任意）",
+    "teach.about": "数枚の画像から、デコーダーがひとつの被写体をよりうまく描けるように学習します。"
+    "学習した内容を使えるのはこの訪問だけで、ほかの人の画像は変わりません。",
+    "teach.pictures": "ひとつの被写体の画像",
+    "teach.prompt": "学習の前後に描く画像のプロンプト",
+    "teach.steps": "学習ステップ数",
+    "teach.go": "教える",
+    "teach.seen": "学習に使う画像",
+    "teach.before": "学習前",
+    "teach.after": "学習後",
+    "teach.use": "使う",
+    "teach.forget": "忘れる",
+    "teach.state.shared": "あなたの画像は元のデコーダーで描かれます。",
+    "teach.state.ready": "{steps} ステップ学習しました。"
+    "あなたの画像はまだ元のデコーダーで描かれます。",
+    "teach.state.used": "あなたの画像は {steps} ステップで学習した内容で描かれます。",
+    "teach.learned": "{steps} ステップ学習しました。学習前と学習後を比べてください。",
+    "teach.no_pictures": "学習に使う画像がありません。"
+    "ひとつの被写体の画像を何枚か追加してください。",
+    "teach.many": "画像が多すぎます。{most} 枚までにしてください。",
+    "teach.no_noun": "被写体に「cat」のような単語で名前を付けてください。",
+    "teach.steps.wrong": "学習ステップ数は {low} から {high} までです。",
+    "teach.nothing": "まだ何も学習していません。先に教えてください。",
+    "teach.elsewhere": "このスタックは大きすぎて、ここでは学習できません。大きな GPU "
+    "のあるマシンでは python -m train.finetune で教えられます。",
     # Explore
     "explore.how": "点をドラッグするか矢印キーを使ってください。動かす間は簡易画像、"
     "止めると完全な画像になります。",
@@ -248,6 +277,7 @@ TEXTS: dict[str, str] = {
     "run.left": " · 残り約 {seconds} 秒",
     "job.subjects": "被写体を読み取り中",
     "job.subject": "被写体を読み取り中",
+    "job.lesson": "学習しています",
     "job.corners": "4 枚の画像を読み取り中",
     "job.words": "単語を探しています",
     "job.painting": "生成中",
@@ -267,6 +297,8 @@ TEXTS: dict[str, str] = {
     "error.unexpected": "予期しないことが起こりました（{kind}）。詳しくはサーバーのログをご覧くださ"
     "い。",
     "error.unexpected.title": "予期しない障害",
+    "error.lost.title": "接続が切れました",
+    "error.lost": "サーバーとの接続が切れたため、再接続を試みています。",
     # What the core says
     "core.times.once": "1 回",
     "core.times.twice": "2 回",
