@@ -53,6 +53,8 @@ def visit(chrome: "Browser", url: str, **options: object) -> "tuple[Page, set[st
     errors: list[str] = []
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or "inline"))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    # Caught from the start: asked for at the last moment, a chooser may open as a window instead.
+    page.on("filechooser", lambda _: None)
     page.goto(url)
     expect(page.locator("#generate")).to_be_visible(timeout=PATIENCE_MS)
     return page, hosts, errors
