@@ -22,7 +22,7 @@ from lambda_eclipse.hint import Hint
 from lambda_eclipse.interleave import swap
 from lambda_eclipse.movq import PocketMOVQ
 from lambda_eclipse.prior import Prior, PriorConfig
-from lambda_eclipse.slots import APPEARANCE, LAYOUT, SIZE_PX, crop, unpack
+from lambda_eclipse.slots import APPEARANCE, LAYOUT, SIZE_PX, crop, places, unpack
 from lambda_eclipse.tower import CHANNELS, GRID, SEMANTIC, GridTower, on_white
 from lambda_eclipse.unet import PocketUNet
 from lambda_eclipse.weights import WeightsError
@@ -721,14 +721,15 @@ def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack
     examples = prior_stickers.Examples(embedded, network)
     rows = examples.rows["train"]
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 2][:4]
-    plain = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
+    plain, _ = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
     assert torch.equal(plain.states, network.text([rows[i].caption for i in index]).states)
-    both = examples.interleaved("train", index, [[0, 1]] * len(index), random.Random(0))
+    both, told = examples.interleaved("train", index, [[0, 1]] * len(index), random.Random(0))
     rng = random.Random(0)
     for row, i in enumerate(index):
         spans = network.tokenizer.assign(rows[i].caption, rows[i].nouns)
         views = [clip.view_index(*s, rng.randrange(shards.VIEWS)) for s in rows[i].subjects]
-        own = examples.views[np.array(views)].float()
+        assert told[row] == views
+        own = examples.views[views].float()
         expected = swap(plain.states[row : row + 1], [spans], [own])
         assert torch.equal(both.states[row : row + 1], expected)
     assert torch.equal(both.pooled, plain.pooled)
@@ -748,15 +749,50 @@ def test_disguised_subjects_keep_their_pictures(embedded: Path, random_stack: Pa
         assert caption != row.caption or words == list(row.nouns)
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 1][:3]
     shown = [[0]] * len(index)
-    named = examples.interleaved("train", index, shown, random.Random(0))
-    unnamed = examples.interleaved("train", index, shown, random.Random(0), 1.0)
+    named, _ = examples.interleaved("train", index, shown, random.Random(0))
+    unnamed, _ = examples.interleaved("train", index, shown, random.Random(0), 1.0)
     assert not torch.equal(named.pooled, unnamed.pooled)
     told = [prior_stickers.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
     assert told == [
         prior_stickers.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index
     ]
-    words = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
+    words, _ = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
     assert torch.equal(words.pooled, named.pooled)  # words that stand for themselves stay
+
+
+def test_what_stands_free_is_asked_for_as_its_view_has_it(
+    embedded: Path, random_stack: Path
+) -> None:
+    examples = prior_stickers.Examples(embedded, Clip.from_folder(random_stack / "clip"))
+    rows, first = examples.rows["train"], prior_stickers.NUMBERS
+    index = [i for i, row in enumerate(rows) if row.relation == "and"][:4]
+    examples.views[:, SEMANTIC:first] = 0
+    examples.views[:, SEMANTIC] = 1  # all seen as one subject
+    views = [[int(clip.view_index(*s, 1)) for s in rows[i].subjects] for i in index]
+    picture = examples.embeds["train"][index].float()
+    for shown in ([0, 1], [1], []):
+        own = [[row[k] for k in shown] for row in views]
+        target = examples.target("train", index, [shown] * len(index), own)
+        assert torch.equal(target[:, :first], picture[:, :first])
+        for k, slot in enumerate(places(2)):
+            of = [row[k] if k in shown else row[k] - 1 for row in views]
+            code = examples.views[of, first : first + len(slot)].float()
+            assert torch.equal(target[:, first + slot], code)
+    examples.views[:, SEMANTIC + 1] = 2  # as two
+    target = examples.target("train", index, [[0, 1]] * len(index), views)
+    assert torch.equal(target, picture)
+
+
+def test_who_stands_free_of_whom() -> None:
+    def free(*spots: tuple[float, float, float]) -> list[bool]:
+        row = shards.Row("", "", "", (), (), spots)
+        return prior_stickers.stand_free(row)
+
+    assert free((64, 64, 60)) == [True]
+    assert free((33, 80, 62), (95, 80, 62)) == [True, True]
+    assert free((64, 79, 80), (64, 30, 48)) == [False, False]
+    assert free((64, 54, 94), (34, 98, 20)) == [True, False]
+    assert free((20, 20, 20), (64, 64, 40), (90, 90, 44)) == [True, False, False]
 
 
 def test_equal_captions_are_no_negatives() -> None:
