@@ -23,7 +23,7 @@ from lambda_eclipse.ui import jobs, jobs_square
 from lambda_eclipse.ui.engine import Engine, EngineError
 from lambda_eclipse.ui.examples import COMPOSE, EXPLORE
 from lambda_eclipse.ui.explore_form import backdrop
-from lambda_eclipse.ui.form import MAX_SEED, fresh_seed, read_seed, read_subjects
+from lambda_eclipse.ui.form import MAX_SEED, STACKS_OWN, fresh_seed, read_seed, read_subjects
 from lambda_eclipse.ui.pad import SquarePad
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.run import Pace, Update
@@ -94,6 +94,11 @@ def test_the_page_is_up_before_the_models_are() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_page_leaves_steps_to_the_stack_until_it_is_known(demo: gr.Blocks) -> None:
+    sliders = [b for b in demo.blocks.values() if b.elem_id in ("steps", "explore-steps")]
+    assert [slider.value for slider in sliders] == [STACKS_OWN] * 2
 
 
 def test_options() -> None:

@@ -24,7 +24,7 @@ from lambda_eclipse.ui.brush import painted_mask, under_brush
 from lambda_eclipse.ui.compose_actions import ComposeActions
 from lambda_eclipse.ui.edges import DRAWING, OFF, PICTURE, EdgesActions, blank_canvas, drawn_map
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.form import EMPTY
+from lambda_eclipse.ui.form import EMPTY, STACKS_OWN
 from lambda_eclipse.ui.results_actions import ResultsActions
 from lambda_eclipse.ui.slot_actions import SlotActions, file_stem
 from lambda_eclipse.ui.strip import read
@@ -98,6 +98,25 @@ def test_candidates_are_offered_and_taken(engine: Engine, visit: Visit, photo: s
     _, note, _ = actions.mask(visit, photo, masks[1])
     assert note == "Cut out by hand"
     assert actions.candidates_of(visit, 3, *slots(("cat", photo))) == ([], None)
+
+
+def test_the_bench_is_filled_once(engine: Engine, visit: Visit, photo: str, tmp_path: Path) -> None:
+    actions = SlotActions(engine)
+    first, _ = actions.candidates_of(visit, 1, *slots(("cat", photo)))
+    masks = visit.masks
+    assert actions.candidates_of(visit, 1, *slots(("cat", photo))) == (gr.skip(), gr.skip())
+    assert visit.masks is masks and len(masks) == len(first)
+    other, _ = actions.candidates_of(visit, 2, *slots(("cat", photo), ("toy", photo)))
+    assert len(other) == len(first)
+    again, _ = actions.candidates_of(visit, 1, *slots(("cat", photo)))
+    assert {path for path, _ in again}.isdisjoint(path for path, _ in first)
+    assert actions.close_bench(visit).visible is False  # what was in it is gone with it
+    assert len(actions.candidates_of(visit, 1, *slots(("cat", photo)))[0]) == len(first)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    for _ in range(2):
+        with pytest.raises(gr.Error, match="could not be read"):
+            actions.candidates_of(visit, 1, *slots(("cat", str(broken))))
 
 
 def test_words_are_proposed_and_put_into_the_prompt(
@@ -223,6 +242,15 @@ def test_pictures_are_those_of_the_studio_and_carry_their_recipe(
         again = reproduce(engine.studio, recipe)
         assert again.image.tobytes() == picture.image.tobytes()
         assert "trainedAlgorithmicMedia" in Path(path).read_text(errors="ignore")
+
+
+def test_a_form_that_leaves_its_steps_to_the_stack(engine: Engine, visit: Visit) -> None:
+    stack = engine.studio.models.stack
+    generate(engine, visit, "a boat", steps=STACKS_OWN, guidance=9)
+    request = visit.shown[0].painted.recipe.request
+    assert (request.steps, request.guidance) == (stack.steps, stack.guidance)
+    assert engine.steps(STACKS_OWN) == stack.steps and engine.steps(7) == 7
+    assert Engine(lambda progress: FakeStudio()).steps(STACKS_OWN) == 0  # not known yet
 
 
 def test_the_recipe_can_be_left_out(engine: Engine, visit: Visit) -> None:

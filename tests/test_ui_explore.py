@@ -24,6 +24,7 @@ from lambda_eclipse.reproduction import point_of, reproduce
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore_actions import AS_BEFORE, ExploreActions
 from lambda_eclipse.ui.exports import ExportActions, points_of
+from lambda_eclipse.ui.form import STACKS_OWN
 from lambda_eclipse.ui.keep_actions import FORM_VALUES, KeepActions, shipped, sign
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.results_actions import ResultsActions
@@ -94,6 +95,21 @@ def test_corners_may_be_any_pictures(engine: Engine, visit: Visit, files: list[s
     assert again.image.tobytes() == Image.open(path).tobytes()
     with pytest.raises(gr.Error, match="Still missing: top right, bottom right"):
         list(actions.at(visit, *form([files[0], None, files[2], None]), 0, 0))
+
+
+def test_a_square_that_leaves_its_steps_to_the_stack(
+    engine: Engine, visit: Visit, files: list[str]
+) -> None:
+    actions, stack = ExploreActions(engine), engine.studio.models.stack
+    left = form(files, steps=STACKS_OWN, guidance=9)
+    for painted, steps in (
+        (actions.quick(visit, (0.3, 0.5), True, *left), stack.draft_steps),
+        (actions.at(visit, *left, 0.3, 0.5), stack.steps),
+    ):
+        *_, (path, note) = painted
+        request = recipes.read(path).request
+        assert (request.steps, request.guidance) == (steps, stack.guidance)
+        assert f"{steps} steps" in note
 
 
 def test_a_draft_shows_while_the_point_moves(

@@ -6,7 +6,6 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui import brush
-from lambda_eclipse.ui.common import PRIVATE
 from lambda_eclipse.ui.texts import t
 
 EDITOR_PX = 420
@@ -61,15 +60,4 @@ def bench_panel() -> Bench:
         card_file = gr.File(
             label=t("bench.card.file"), interactive=False, visible=False, elem_id="card-file"
         )
-    # A canvas that nobody sees is drawn all the same: it goes while this is closed.
-    panel.collapse(_hide, None, easel, queue=False, **PRIVATE)
-    panel.expand(_show, None, easel, queue=False, **PRIVATE)
     return Bench(panel, number, candidates, easel, editor, apply, automatic, words, card, card_file)
-
-
-def _hide() -> gr.Column:
-    return gr.Column(visible=False)
-
-
-def _show() -> gr.Column:
-    return gr.Column(visible=True)

@@ -9,6 +9,7 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui.engine import HEARTBEAT_S
+from lambda_eclipse.ui.form import STACKS_OWN
 from lambda_eclipse.ui.spoken import Spoken
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.texts import t
@@ -57,12 +58,12 @@ def upload(label: str, height_px: int, elem_id: str) -> gr.Image:
 
 
 def sampling_panel(prefix: str = "") -> Sampling:
-    """Steps and guidance in a closed panel; the paper's values until the stack is known."""
+    """Steps and guidance in a closed panel; left to the stack until it is known."""
     panel = gr.Accordion(t("sampling.title"), open=False, elem_id=f"{prefix}sampling-panel")
     with panel, gr.Row():
         return Sampling(
             gr.Slider(
-                1, 100, paper.DDIM_STEPS, step=1, label=t("sampling.steps"),
+                0, 100, STACKS_OWN, step=1, label=t("sampling.steps"), info=t("sampling.own"),
                 elem_id=f"{prefix}steps",
             ),
             gr.Slider(

@@ -11,7 +11,15 @@ from lambda_eclipse.ui import jobs
 from lambda_eclipse.ui.edges import DRAWING, OFF, PICTURE
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.examples import COMPOSE, SUBJECTS
-from lambda_eclipse.ui.form import part_of, read_seed, read_subjects, slots_of, values_of
+from lambda_eclipse.ui.form import (
+    STACKS_OWN,
+    part_of,
+    read_sampling,
+    read_seed,
+    read_subjects,
+    slots_of,
+    values_of,
+)
 from lambda_eclipse.ui.jobs import Order, Part
 from lambda_eclipse.ui.pad import CORNER_NAMES
 from lambda_eclipse.ui.run import Update
@@ -47,7 +55,7 @@ class ComposeActions:
         strength_4: float = 1, mention_4: float = 0,
         layout: str = OFF, edges_from: str | None = None, edges_low: float = 100,
         edges_high: float = 200, edge_map: str | None = None,
-        count: float = 2, steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
+        count: float = 2, steps: float = STACKS_OWN, guidance: float = paper.GUIDANCE,
         seed: float = 0, randomize: bool = True, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint pictures of your subjects in the scene that the prompt describes.
@@ -69,7 +77,8 @@ class ComposeActions:
             edges_high: The upper Canny threshold, from 0 to 500.
             edge_map: Edges as they are, white on black.
             count: How many pictures, from 1 to 8.
-            steps: Denoising steps, from 1 to 100; more take longer.
+            steps: Denoising steps, from 1 to 100; more take longer. 0: as many as are best for
+                the stack, with its own guidance.
             guidance: How closely to follow the embedding, from 0 to 20.
             seed: Of the first picture, a whole number; equal seeds give equal pictures.
             randomize: Draw a new seed instead.
@@ -153,7 +162,7 @@ class ComposeActions:
 
     def cost(self, count: float, steps: float) -> str:
         """The time that a click would take, from the steps measured so far on this machine."""
-        return cost_text(self.engine.pace, int(count), int(steps))
+        return cost_text(self.engine.pace, int(count), self.engine.steps(int(steps)))
 
     def draft(self) -> list[Any]:
         """Steps, guidance and count for a quick look."""
@@ -191,8 +200,7 @@ def read_order(form: Sequence[Any]) -> Order:
         edges=edge_map if layout == DRAWING else None,
         seed=read_seed(seed, randomize),
         count=int(count),
-        steps=int(steps),
-        guidance=float(guidance),
+        **read_sampling(steps, guidance),
     )
 
 

@@ -76,6 +76,10 @@ class Engine:
         """The studio, or None while it is not ready."""
         return self._studio
 
+    def steps(self, asked: int) -> int:
+        """The steps of a picture: as many as are asked for, or the stack's own once it is known."""
+        return asked or (self._studio.models.stack.steps if self._studio else 0)
+
     def start(self) -> None:
         """Begin loading in the background; again after a failure, else nothing."""
         with self._state_lock:

@@ -21,6 +21,7 @@ from lambda_eclipse.ui.explore_form import (
     empty_cell,
     read_square,
 )
+from lambda_eclipse.ui.form import STACKS_OWN
 from lambda_eclipse.ui.jobs_square import Square
 from lambda_eclipse.ui.pad import CORNERS
 from lambda_eclipse.ui.run import Update
@@ -49,7 +50,7 @@ class ExploreActions:
         noun_b: str | None = None, picture_b1: str | None = None, picture_b2: str | None = None,
         top_left: str | None = None, top_right: str | None = None,
         bottom_left: str | None = None, bottom_right: str | None = None,
-        mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
+        mode: str = "slerp", steps: float = STACKS_OWN, guidance: float = paper.GUIDANCE,
         seed: float = 0, x: float = 0.5, y: float = 0.5, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint one point of a square between four pictures, or between two subjects.
@@ -69,7 +70,8 @@ class ExploreActions:
             top_left: For pictures: one with a recipe counts as what it was painted from.
             top_right: As top_left, and so are the other two.
             mode: "slerp" along the sphere of embeddings, or "lerp" straight.
-            steps: Denoising steps, from 1 to 100; more take longer.
+            steps: Denoising steps, from 1 to 100; more take longer. 0: as many as are best for
+                the stack, with its own guidance.
             guidance: How closely to follow the embedding, from 0 to 20.
             seed: A whole number; equal seeds give equal pictures.
             x: Across, from 0 to 1.
@@ -111,7 +113,10 @@ class ExploreActions:
         if not complete(form) or tuple(point) == visit.rest:
             yield AS_BEFORE
             return
-        few = min(int(steps), self.engine.wait().models.stack.draft_steps)
+        stack = self.engine.wait().models.stack
+        if steps == STACKS_OWN:
+            steps, guidance = stack.steps, stack.guidance
+        few = min(int(steps), stack.draft_steps)
         for value in self.at(visit, *corners, few, guidance, seed, *point, recipe):
             visit.rest = None
             yield value
@@ -133,7 +138,7 @@ class ExploreActions:
                     seconds = f"{update.result.picture.seconds:.1f}"
                     note = t(
                         "note.point", x=f"{x:.2f}", y=f"{y:.2f}", seed=square.seed,
-                        steps=square.steps, seconds=seconds,
+                        steps=update.result.recipe.request.steps, seconds=seconds,
                     )  # fmt: skip
                     yield path, progress_html(note=note)
                 else:
@@ -148,7 +153,7 @@ class ExploreActions:
         noun_b: str | None = None, picture_b1: str | None = None, picture_b2: str | None = None,
         top_left: str | None = None, top_right: str | None = None,
         bottom_left: str | None = None, bottom_right: str | None = None,
-        mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
+        mode: str = "slerp", steps: float = STACKS_OWN, guidance: float = paper.GUIDANCE,
         seed: float = 0, size: float = 5, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip
         """Paint size × size points of a square, row by row in the result.
@@ -206,7 +211,7 @@ class ExploreActions:
             done = visit.cells.get(read_square(form), ())
         except (ValueError, gr.Error):  # what is missing is said at the click
             done = ()
-        steps, pace = int(form[-3]), self.engine.pace
+        steps, pace = self.engine.steps(int(form[-3])), self.engine.pace
         cells = len(missing(int(size), done))
         return cost_text(pace, cells, steps), cost_text(pace, int(frames), steps)
 

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from lambda_eclipse.atlas import Place, place
-from lambda_eclipse.ui.form import read_seed
+from lambda_eclipse.ui.form import read_sampling, read_seed
 from lambda_eclipse.ui.jobs import Part
 from lambda_eclipse.ui.jobs_square import Square
 from lambda_eclipse.ui.pad import CORNER_NAMES
@@ -23,14 +23,14 @@ EMPTY_CELL_RGBA = (148, 163, 184, 48)
 def read_square(form: Sequence[Any]) -> Square:
     """Check the form, in the order of `ExploreActions.at`; ValueError says what is missing."""
     source, prompt, noun_a, a1, a2, noun_b, b1, b2, *corners, mode, steps, guidance, seed = form
-    tuning = (read_seed(seed), mode, int(steps), float(guidance))
+    tuning = {"seed": read_seed(seed), "mode": mode, **read_sampling(steps, guidance)}
     text = (prompt or "").strip()
     if source == PICTURES:
         named = zip(CORNER_NAMES, corners, strict=True)
         missing = [t(f"corner.{name}") for name, path in named if not path]
         if missing:
             raise ValueError(t("square.no_corner", missing=", ".join(missing)))
-        return Square(text, (), (), tuple(map(str, corners)), *tuning)
+        return Square(text, (), (), tuple(map(str, corners)), **tuning)
     names = [t("square.version", number=i, letter=letter) for letter in "AB" for i in (1, 2)]
     missing = [name for name, path in zip(names, (a1, a2, b1, b2), strict=True) if not path]
     if missing:
@@ -41,7 +41,7 @@ def read_square(form: Sequence[Any]) -> Square:
     if not a or not b:
         raise ValueError(t("square.no_noun"))
     one, two = ((Part(a, a1), Part(a, a2)), (Part(b, b1), Part(b, b2)))
-    return Square(text, one, two, (), *tuning)
+    return Square(text, one, two, (), **tuning)
 
 
 def complete(form: Sequence[Any]) -> bool:

@@ -16,6 +16,7 @@ from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore_actions import BLANK, cells_of
 from lambda_eclipse.ui.explore_form import read_square
+from lambda_eclipse.ui.form import STACKS_OWN
 from lambda_eclipse.ui.jobs_square import Square
 from lambda_eclipse.ui.saving import content, given, save
 from lambda_eclipse.ui.text import progress_html, reading, reporting
@@ -59,7 +60,7 @@ class ExportActions:
         noun_b: str | None = None, picture_b1: str | None = None, picture_b2: str | None = None,
         top_left: str | None = None, top_right: str | None = None,
         bottom_left: str | None = None, bottom_right: str | None = None,
-        mode: str = "slerp", steps: float = paper.DDIM_STEPS, guidance: float = paper.GUIDANCE,
+        mode: str = "slerp", steps: float = STACKS_OWN, guidance: float = paper.GUIDANCE,
         seed: float = 0, route: str = "diagonal", line: Any = None, frames: float = 12,
         with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip

@@ -14,6 +14,8 @@ from lambda_eclipse.ui.texts import t
 PART = ("noun", "picture", "mask", "strength", "mention")
 EMPTY: tuple[Any, ...] = ("", None, None, 1.0, 0)
 
+STACKS_OWN = 0  # steps of a form that leaves them, and the guidance, to the stack
+
 # The browser keeps numbers as doubles and the generators take 31 bits: cap where both are exact.
 # The last pictures of a batch use seed + 1, seed + 2 …, so a drawn seed leaves room for them.
 MAX_SEED = 2**31 - 1
@@ -62,6 +64,13 @@ def values_of(parts: Sequence[Part], slots: int) -> list[Any]:
     """The flat values of all slots that show these subjects; the rest is empty."""
     filled = [(one.noun, one.picture, one.mask, one.strength, one.mention) for one in parts]
     return [value for slot in [*filled, *[EMPTY] * (slots - len(filled))] for value in slot]
+
+
+def read_sampling(steps: float, guidance: float) -> dict[str, Any]:
+    """Steps and guidance by their names; None, the stack's own, where no steps are set."""
+    if steps == STACKS_OWN:
+        return {"steps": None, "guidance": None}
+    return {"steps": int(steps), "guidance": float(guidance)}
 
 
 def fresh_seed() -> int:

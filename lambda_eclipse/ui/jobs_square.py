@@ -25,8 +25,8 @@ class Square:
     corners: tuple[str, ...]
     seed: int
     mode: str
-    steps: int
-    guidance: float
+    steps: int | None
+    guidance: float | None
 
 
 def paint_point(studio: Any, run: Run, square: Square, x: float, y: float) -> Painted:

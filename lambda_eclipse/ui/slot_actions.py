@@ -85,12 +85,33 @@ class SlotActions:
         """The panel, opened for a subject."""
         return gr.Accordion(open=True), number, gr.Column(visible=True)
 
-    def candidates_of(self, visit: Visit, number: int, *slots: Any) -> tuple[list, Any]:
-        """Masks to choose from for the chosen subject, and its present one under the brush."""
+    def show_easel(self) -> gr.Column:
+        """What the editor stands in, when the panel is opened by hand."""
+        return gr.Column(visible=True)
+
+    def close_bench(self, visit: Visit) -> gr.Column:
+        """Nothing under the brush: a canvas that nobody sees is drawn all the same."""
+        visit.bench = None
+        return gr.Column(visible=False)
+
+    def candidates_of(self, visit: Visit, number: int, *slots: Any) -> tuple[Any, Any]:
+        """Masks to choose from for the chosen subject, and its present one under the brush.
+
+        What is there already stays: a slot's button opens the panel, which asks for the same again.
+        """
         part = self._part(number, slots)
-        visit.masks = []
+        if part is not None and visit.bench == (number, part):
+            return gr.skip(), gr.skip()
+        visit.masks, visit.bench = [], (number, part)
         if part is None:
             return [], None
+        try:
+            return self._candidates(visit, part)
+        except Exception:
+            visit.bench = None
+            raise
+
+    def _candidates(self, visit: Visit, part: Any) -> tuple[list, Any]:
         from lambda_eclipse.images import open_picture
         from lambda_eclipse.masking import candidates
 
@@ -99,8 +120,8 @@ class SlotActions:
             now = jobs.see(self.engine.wait(), part.picture, part.mask)
             found = candidates(picture)
         visit.masks = [(one.mask, picture) for one in found]
-        # Files of their own: when the same bench is filled twice at once, Gradio would write the
-        # same file again while the browser still reads it.
+        # Files of their own: those that Gradio names by what they hold are written again, when the
+        # same bench is filled again, while the browser may still read them.
         shown = [
             (
                 visit.file("candidate.png", png(one.overlay)),

@@ -128,6 +128,8 @@ def wire_slots(
             **quiet,
         )  # fmt: skip
         _load(actions, bench, opened.then, visit, everything)
+    bench.panel.collapse(actions.close_bench, visit, bench.easel, **quiet)
+    bench.panel.expand(actions.show_easel, None, bench.easel, **quiet)
     for event in (bench.number.input, bench.panel.expand):
         _load(actions, bench, event, visit, everything)
     bench.candidates.select(

@@ -32,6 +32,7 @@ ENGLISH: dict[str, str] = {
     "sampling.title": "Sampling",
     "sampling.steps": "Steps",
     "sampling.guidance": "Guidance",
+    "sampling.own": "0: as is best for the stack, guidance too",
     "preset.draft": "Draft: one, quickly",
     "preset.best": "Best: four, with care",
     "recipe.switch": "Write the recipe into each PNG",

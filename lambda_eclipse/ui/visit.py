@@ -40,6 +40,7 @@ class Visit:
     chosen: list[Kept] = field(default_factory=list)
     shelf: list[tuple[str, str]] = field(default_factory=list)
     masks: list = field(default_factory=list)  # on the workbench: (mask, picture)
+    bench: tuple | None = None  # whom it shows: (number, form)
     uploads: set[str] = field(default_factory=set)
     cells: OrderedDict = field(default_factory=OrderedDict)  # of each square, by place
     square: Square | None = None  # the one painted last

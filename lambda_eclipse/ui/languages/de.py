@@ -26,6 +26,7 @@ TEXTS: dict[str, str] = {
     "sampling.title": "Sampling-Einstellungen",
     "sampling.steps": "Schritte",
     "sampling.guidance": "Prompt-Treue (Guidance)",
+    "sampling.own": "0: wie es für den Stack am besten ist, die Prompt-Treue auch",
     "preset.draft": "Entwurf: eins, schnell",
     "preset.best": "Beste Qualität: vier, sorgfältig",
     "recipe.switch": "Das Rezept in jede PNG-Datei schreiben",

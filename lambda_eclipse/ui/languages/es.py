@@ -26,6 +26,7 @@ TEXTS: dict[str, str] = {
     "sampling.title": "Muestreo",
     "sampling.steps": "Pasos",
     "sampling.guidance": "Fidelidad al prompt (guidance)",
+    "sampling.own": "0: lo mejor para el stack, también la fidelidad",
     "preset.draft": "Borrador: una, rápida",
     "preset.best": "Mejor: cuatro, con esmero",
     "recipe.switch": "Escribir la receta en cada PNG",

@@ -26,6 +26,7 @@ TEXTS: dict[str, str] = {
     "sampling.title": "サンプリング",
     "sampling.steps": "ステップ数",
     "sampling.guidance": "ガイダンス",
+    "sampling.own": "0：スタックに最適な値（ガイダンスも）",
     "preset.draft": "下書き：1 枚をすばやく",
     "preset.best": "最高：4 枚を丁寧に",
     "recipe.switch": "各 PNG にレシピを書き込む",

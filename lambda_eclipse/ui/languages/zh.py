@@ -25,6 +25,7 @@ TEXTS: dict[str, str] = {
     "sampling.title": "采样",
     "sampling.steps": "步数",
     "sampling.guidance": "引导强度",
+    "sampling.own": "0：采用该模型栈的最佳值，引导强度亦然",
     "preset.draft": "草稿：一张，快速",
     "preset.best": "最佳：四张，精细",
     "recipe.switch": "将配方写入每个 PNG",
