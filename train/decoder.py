@@ -4,11 +4,11 @@
 
 Velocity prediction on a cosine schedule with zero terminal signal (so that a few DDIM steps from
 pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
-guidance). The hint (`lambda_eclipse.hint`) is trained with the rest, but for what draws grounds,
-its outlines from the scenes' own; what draws subjects starts as `train.subjects` left it. A little
-noise on the embeddings teaches the network to forgive what a prior gets slightly wrong. What is
-painted in one step must also look like the truth to an ImageNet trunk (`train.perceptual`): a
-squared error alone blurs whatever the embedding leaves open.
+guidance). The hint (`lambda_eclipse.hint`) is trained with the rest, but for what draws subjects
+(`train.subjects`) and grounds, its outlines from the scenes' own. A little noise on the embeddings
+teaches the network to forgive what a prior gets slightly wrong. What is painted in one step must
+also look like the truth to an ImageNet trunk (`train.perceptual`): a squared error alone blurs
+whatever the embedding leaves open.
 
 Held-out metrics: the same losses on held-out scenes, with fixed noise, and the share of the
 grounds' variance that the hint explains.
@@ -189,7 +189,8 @@ def build(
     painting = Painting(pairs, movq, shards / "cache")
     if start_from is None:
         model.hint.start(*pairs.grounds("train", RIDGE_SCENES), painting.movq.patch_encode)
-    model.hint.ground.requires_grad_(False)
+    for fixed in (model.hint.subjects, model.hint.ground):
+        fixed.requires_grad_(False)
 
     def compute_loss(step: int) -> dict[str, Tensor]:
         embeds, index = draw_batch(pairs, seed, step, batch, predicted_share)
