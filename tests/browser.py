@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+SHOTS = "LAMBDA_ECLIPSE_SHOTS"  # the variable that says where screenshots go
 PATIENCE_MS = 240_000  # a busy machine may take this long for anything
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BUNDLES = (
@@ -58,6 +59,19 @@ def visit(chrome: "Browser", url: str, **options: object) -> "tuple[Page, set[st
     page.goto(url)
     expect(page.locator("#generate")).to_be_visible(timeout=PATIENCE_MS)
     return page, hosts, errors
+
+
+def shot(page: "Page", moment: str) -> None:
+    """Keep what the page shows, as `<test>-<moment>.png` in the folder of the run's screenshots."""
+    test = os.environ["PYTEST_CURRENT_TEST"].rsplit("::", 1)[-1].split(" ", 1)[0]
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in f"{test}-{moment}")
+    page.screenshot(path=Path(os.environ[SHOTS]) / f"{name}.png")
+
+
+def leave(page: "Page") -> None:
+    """Close a page, with a last screenshot."""
+    shot(page, "end")
+    page.close()
 
 
 def upload(page: "Page", slot: str, path: str) -> None:

@@ -1,5 +1,6 @@
 """What all tests of the page share: the browser, and a page over a studio with fake networks."""
 
+import os
 from collections.abc import Iterator
 
 import browser as browsers
@@ -8,8 +9,9 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 
 @pytest.fixture(scope="session")
-def chrome() -> Iterator[Browser]:
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     expect.set_options(timeout=60_000)
+    os.environ.setdefault(browsers.SHOTS, str(tmp_path_factory.mktemp("screenshots")))
     path = browsers.find()
     if path is None:
         pytest.fail(browsers.REMEDY)

@@ -1,7 +1,7 @@
 """The main path by keys and ears alone: names, order of focus, and what is told, in a browser."""
 
 import pytest
-from browser import visit
+from browser import leave, shot, visit
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from lambda_eclipse.ui.examples import SUBJECTS
@@ -55,6 +55,7 @@ def test_the_main_path_by_keys_and_ears(chrome: Browser, url: str) -> None:
     page.keyboard.press("Enter")
     expect(heard).to_contain_text("Fertig · Startwerte")
     expect(page.get_by_role("button", name="Bild 2 von 2")).to_be_visible()
+    shot(page, "painted")
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
     assert "generate" in focused(page)
@@ -74,7 +75,7 @@ def test_the_main_path_by_keys_and_ears(chrome: Browser, url: str) -> None:
     )
     expect(heard).to_contain_text("(0.55, 0.45)")
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_names_are_in_the_language_of_the_page(chrome: Browser, url: str) -> None:
@@ -101,7 +102,7 @@ def test_names_are_in_the_language_of_the_page(chrome: Browser, url: str) -> Non
             "aria-expanded", "true"
         )
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_passing_by_the_sliders_paints_nothing(chrome: Browser, url: str) -> None:
@@ -115,7 +116,7 @@ def test_passing_by_the_sliders_paints_nothing(chrome: Browser, url: str) -> Non
     x.press("Tab")
     expect(page.locator(".toast-message-text")).to_contain_text("Still missing")
     expect(page.locator(".le-heard")).to_contain_text("Still missing")
-    page.close()
+    leave(page)
 
 
 def test_radios_are_one_stop_and_answer_to_arrows(chrome: Browser, url: str) -> None:
@@ -128,7 +129,7 @@ def test_radios_are_one_stop_and_answer_to_arrows(chrome: Browser, url: str) -> 
     expect(page.locator("#corner-top_left")).to_be_visible()
     page.keyboard.press("Tab")
     expect(corners.locator("*:focus")).to_have_count(0)
-    page.close()
+    leave(page)
 
 
 def test_the_list_of_languages_can_be_walked_through(chrome: Browser, url: str) -> None:
@@ -141,4 +142,4 @@ def test_the_list_of_languages_can_be_walked_through(chrome: Browser, url: str) 
             page.wait_for_timeout(300)
     expect(page.locator("#generate")).to_have_text(TABLES["es"]["go"])
     expect(languages).to_be_focused()
-    page.close()
+    leave(page)

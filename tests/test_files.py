@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from browser import visit
+from browser import leave, visit
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lambda_eclipse.ui.examples import SUBJECTS
@@ -51,7 +51,7 @@ def test_a_picture_is_pasted(context: BrowserContext, url: str) -> None:
     expect(page.locator("#prompt textarea")).to_have_value("a cat")
     expect(page.locator("#picture-4 img")).to_have_count(0)
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_a_photo_is_taken(context: BrowserContext, url: str) -> None:
@@ -62,7 +62,7 @@ def test_a_photo_is_taken(context: BrowserContext, url: str) -> None:
     expect(page.locator("#seen-note-1")).not_to_be_empty()
     assert hosts <= {"127.0.0.1", "inline"}, hosts
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_a_drop_beside_any_place_is_taken(context: BrowserContext, url: str) -> None:
@@ -76,7 +76,7 @@ def test_a_drop_beside_any_place_is_taken(context: BrowserContext, url: str) -> 
     drop(page, "#title", CAT)
     expect(page.locator("#corner-a1 img").first).to_be_visible()
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_a_dropped_png_restores_its_form_and_its_picture(context: BrowserContext, url: str) -> None:
@@ -102,4 +102,4 @@ def test_a_dropped_png_restores_its_form_and_its_picture(context: BrowserContext
     expect(page.locator(".toast-message-text")).to_contain_text("no recipe in this picture")
     expect(page.locator("#restore-file input[type=file]")).to_have_count(1)
     assert not errors
-    page.close()
+    leave(page)

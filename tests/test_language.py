@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from browser import visit
+from browser import leave, shot, visit
 from fakes import FakeStudio
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -42,7 +42,7 @@ def demo(engine: Engine) -> Iterator[gr.Blocks]:
     page = build(engine)
     launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
     yield page
-    page.close()
+    leave(page)
 
 
 def fields(text: str) -> set[str]:
@@ -214,6 +214,7 @@ def test_the_page_in_a_browser_of_each_language(demo: gr.Blocks, chrome: Browser
         expect(page.locator("#language select")).to_have_value(code)
         page.locator("#generate").click()
         expect(page.locator(".toast-wrap")).to_contain_text(table["form.no_prompt"])
+        shot(page, code)
         page.set_viewport_size({"width": 360, "height": 740})
         for view in ("explore", "keep", "compose"):
             page.get_by_role("tab", name=table[f"view.{view}"]).click()
@@ -222,7 +223,7 @@ def test_the_page_in_a_browser_of_each_language(demo: gr.Blocks, chrome: Browser
                 handle = page.locator(".le-handle").first
                 expect(handle).to_have_attribute("aria-label", table["pad.label"])
         assert not errors
-        page.close()
+        leave(page)
 
 
 def test_a_choice_is_remembered_in_the_browser(demo: gr.Blocks, chrome: Browser) -> None:
@@ -233,7 +234,7 @@ def test_a_choice_is_remembered_in_the_browser(demo: gr.Blocks, chrome: Browser)
     expect(page.locator("#generate")).to_have_text(TABLES["ja"]["go"])
     page.locator("#generate").click()
     expect(page.locator(".toast-wrap")).to_contain_text(TABLES["ja"]["form.no_prompt"])
-    page.close()
+    leave(page)
 
 
 def test_what_gradio_says_follows_the_choice(demo: gr.Blocks, chrome: Browser) -> None:
@@ -250,4 +251,4 @@ def test_what_gradio_says_follows_the_choice(demo: gr.Blocks, chrome: Browser) -
     expect(place).to_contain_text("ファイルをここにドロップ")
     expect(place).not_to_contain_text("Upload")
     assert not errors
-    page.close()
+    leave(page)

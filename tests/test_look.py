@@ -1,7 +1,7 @@
 """How the page looks in a browser: contrast in both schemes, small screens, what hands find."""
 
 import pytest
-from browser import upload, visit
+from browser import leave, upload, visit
 from playwright.sync_api import Browser, Page, expect
 
 from lambda_eclipse.ui.examples import SUBJECTS
@@ -70,7 +70,7 @@ def test_words_can_be_read(chrome: Browser, url: str, scheme: str) -> None:
         page.wait_for_timeout(700)
         assert page.evaluate(FAINT, LEAST_CONTRAST) == []
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_a_phone_has_generate_at_hand_and_shows_what_is_painted(chrome: Browser, url: str) -> None:
@@ -86,7 +86,7 @@ def test_a_phone_has_generate_at_hand_and_shows_what_is_painted(chrome: Browser,
     expect(page.locator("#gallery img").first).to_be_in_viewport()
     page.get_by_role("tab", name="Explore").tap()
     expect(page.locator("#generate")).not_to_be_visible()
-    page.close()
+    leave(page)
 
 
 def test_signs_without_words_say_what_they_do(chrome: Browser, url: str) -> None:
@@ -95,4 +95,4 @@ def test_signs_without_words_say_what_they_do(chrome: Browser, url: str) -> None
     expect(page.locator("#edit-1")).to_have_attribute("title", "Mask and words of subject 1")
     camera = page.get_by_role("button", name="Subject 2: use the camera")
     expect(camera).to_have_attribute("title", "Subject 2: use the camera")
-    page.close()
+    leave(page)

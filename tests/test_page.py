@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import PATIENCE_MS, name, put, upload, visit
+from browser import PATIENCE_MS, leave, name, put, upload, visit
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -108,7 +108,7 @@ def test_compose_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str]
     assert f"seeds {used}" in page.locator("#progress").inner_text()
     assert hosts <= {"127.0.0.1", "inline"}, hosts
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_stop_in_a_browser(url: str, chrome: Browser) -> None:
@@ -123,7 +123,7 @@ def test_stop_in_a_browser(url: str, chrome: Browser) -> None:
     expect(page.locator("#progress")).to_contain_text("Stopped")
     page.wait_for_timeout(1000)
     expect(page.locator("#progress")).to_contain_text("Stopped")
-    page.close()
+    leave(page)
 
 
 def test_square_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str]) -> None:
@@ -165,7 +165,7 @@ def test_square_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str])
     expect(handle).to_have_attribute("aria-valuetext", "70 percent across, 90 percent down")
     assert hosts <= {"127.0.0.1", "inline"}, hosts
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_narrow_screens_need_no_sideways_scrolling(url: str, chrome: Browser) -> None:
@@ -173,4 +173,4 @@ def test_narrow_screens_need_no_sideways_scrolling(url: str, chrome: Browser) ->
     for view in ("Explore", "Keep", "Compose"):
         page.get_by_role("tab", name=view).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.close()
+    leave(page)

@@ -3,7 +3,7 @@
 import re
 import urllib.request
 
-from browser import generate, name, put, upload, visit
+from browser import generate, leave, name, put, shot, upload, visit
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -42,6 +42,7 @@ def test_a_mask_is_mended_and_a_card_kept(chrome: Browser, url: str) -> None:
     page.get_by_role("button", name="Mask and words of subject 1").click()
     expect(page.locator("#candidates button").nth(1)).to_be_visible()
     stroke(page, page.locator("#brush canvas").first)
+    shot(page, "brushed")
     page.wait_for_timeout(1000)
     page.locator("#brush-apply").click()
     expect(page.locator("#seen-note-1")).to_contain_text("by hand")
@@ -56,7 +57,7 @@ def test_a_mask_is_mended_and_a_card_kept(chrome: Browser, url: str) -> None:
     page.get_by_role("tab", name="Compose").click()
     expect(page.locator("#seen-note-3")).to_contain_text("concept card")
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_edges_come_from_a_picture_or_a_hand(chrome: Browser, url: str) -> None:
@@ -73,12 +74,13 @@ def test_edges_come_from_a_picture_or_a_hand(chrome: Browser, url: str) -> None:
     expect(page.locator("#edges-from")).to_have_count(0)
     stroke(page, page.locator("#edges-canvas canvas").first)
     expect(shown).to_be_visible()
+    shot(page, "drawn")
     page.locator("#prompt textarea").fill("a boat")
     generate(page)
     page.get_by_label("Off").check()
     expect(shown).to_have_count(0)
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_pictures_take_shape_and_a_stop_keeps_the_finished(chrome: Browser, slow_url: str) -> None:
@@ -96,6 +98,7 @@ def test_pictures_take_shape_and_a_stop_keeps_the_finished(chrome: Browser, slow
     page.locator("#generate").click()
     expect(page.locator("#progress")).to_contain_text(re.compile(r"step \d+ of 100 · pictures"))
     expect(page.locator("#gallery")).to_contain_text("taking shape")
+    shot(page, "taking-shape")
     expect(page.locator("#gallery")).to_contain_text("seed")
     page.locator("#stop").click()
     expect(page.locator("#progress")).to_contain_text("What was finished stays")
@@ -105,7 +108,7 @@ def test_pictures_take_shape_and_a_stop_keeps_the_finished(chrome: Browser, slow
     expect(page.locator("#count input[type=number]")).to_have_value("1")
     generate(page)  # the worker is free
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_results_are_compared_varied_taken_apart_and_sent_on(
@@ -125,6 +128,7 @@ def test_results_are_compared_varied_taken_apart_and_sent_on(
     thumbnails.first.click()
     expect(page.locator("#compare img")).to_have_count(2)
     page.keyboard.press("Escape")
+    shot(page, "compared")
 
     # What more of it costs is told before it is asked for.
     for cost in ("#vary-cost", "#leave-one-out-cost"):
@@ -134,6 +138,7 @@ def test_results_are_compared_varied_taken_apart_and_sent_on(
     expect(page.locator("#vary-cost")).not_to_have_text(few)
     page.locator("#leave-one-out").click()
     expect(page.locator("#gallery .caption-label")).to_have_text(['without "cat"', 'without "hat"'])
+    shot(page, "without-each")
     put(page, "#vary-number", 3)
     page.locator("#vary").click()
     expect(page.locator("#gallery .caption-label")).to_have_text(
@@ -158,7 +163,7 @@ def test_results_are_compared_varied_taken_apart_and_sent_on(
     handle.press("ArrowRight")
     expect(handle).to_have_attribute("aria-valuetext", "55 percent across, 50 percent down")
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_the_history_brings_a_form_back(chrome: Browser, url: str) -> None:
@@ -176,7 +181,7 @@ def test_the_history_brings_a_form_back(chrome: Browser, url: str) -> None:
     # The other view tells of the same choice.
     page.locator("#chosen-panel button").first.click()
     expect(page.locator("#chosen")).to_contain_text("Chosen: seed")
-    page.close()
+    leave(page)
     assert not errors
 
 
@@ -188,4 +193,4 @@ def test_without_the_switch_a_png_has_no_recipe(chrome: Browser, url: str) -> No
     address = page.locator("#gallery img").first.get_attribute("src")
     saved = urllib.request.urlopen(str(address)).read()
     assert b"lambda-eclipse\0" not in saved and b"trainedAlgorithmicMedia" in saved
-    page.close()
+    leave(page)

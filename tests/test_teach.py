@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from browser import leave
 from browser import visit as open_page
 from fakes import FakeStudio
 from PIL import Image, ImageDraw
@@ -215,5 +216,5 @@ def test_the_panel_in_a_browser(engine: Engine, chrome: Browser, photos: list[st
     expect(page.locator("#teach-after img")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert not errors
-    page.close()
+    leave(page)
     demo.close()

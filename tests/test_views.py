@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from browser import generate, name, put, upload, visit
+from browser import generate, leave, name, put, shot, upload, visit
 from playwright.sync_api import Browser, Page, expect
 
 from lambda_eclipse.ui.examples import SUBJECTS
@@ -31,9 +31,11 @@ def test_subjects_are_bound_moved_masked_and_named(chrome: Browser, url: str) ->
     other.press("Enter")
     expect(page.locator("#strip button[data-mention='1']")).to_be_visible()
     expect(page.locator("#strip .le-warn")).to_have_count(0)
+    shot(page, "mentions")
 
     page.get_by_role("button", name="Mask and words of subject 1").click()
     expect(page.locator("#words label")).to_have_count(6)
+    shot(page, "workbench")
     page.locator("#candidates .thumbnail-lg").last.click()
     expect(page.locator("#seen-note-1")).to_contain_text("by hand")
     page.locator("#mask-automatic").click()
@@ -50,7 +52,7 @@ def test_subjects_are_bound_moved_masked_and_named(chrome: Browser, url: str) ->
     expect(page.locator("#picture-2 img")).to_have_count(0)
     assert hosts <= {"127.0.0.1", "inline"}, hosts
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_what_is_typed_is_text_everywhere(chrome: Browser, url: str) -> None:
@@ -62,6 +64,7 @@ def test_what_is_typed_is_text_everywhere(chrome: Browser, url: str) -> None:
     name(page, 2, f"zebra {EVIL}")
     expect(page.locator("#risk")).to_contain_text("{{value}} ${1+1}")
     expect(page.locator("#strip .le-warn")).to_contain_text("<img src=x")
+    shot(page, "warned")
     page.locator("#generate").click()
     expect(page.locator(".toast-wrap")).to_contain_text("zebra <img src=x")
     page.get_by_role("button", name="Remove subject 2").click()
@@ -76,7 +79,7 @@ def test_what_is_typed_is_text_everywhere(chrome: Browser, url: str) -> None:
     expect(page.locator(".le-tl")).to_contain_text("<img src=x")
     assert page.locator("img[src='x']").count() == 0 and "hacked" not in page.title()
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path) -> None:
@@ -95,6 +98,7 @@ def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path)
     assert other.locator("#history img").count() == 0  # nothing of the first visitor
     other.locator("#restore-file input[type=file]").set_input_files(saved)
     expect(other.locator("#restore-found")).to_contain_text("Nothing is different")
+    shot(other, "restored")
     expect(other.locator("#history img")).to_have_count(1)
     again = other.locator("#history img").first.get_attribute("src")
     assert urllib.request.urlopen(again).read() == saved.read_bytes()
@@ -111,7 +115,7 @@ def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path)
         urllib.request.urlopen(address)
     expect(page.locator("#prompt textarea")).to_have_value("")
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_what_cannot_be_done_is_said(chrome: Browser, url: str) -> None:
@@ -125,7 +129,7 @@ def test_what_cannot_be_done_is_said(chrome: Browser, url: str) -> None:
     page.locator("#history-restore").click()
     expect(said).to_have_text(["Click a picture to choose it."] * 5)
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_settings_stay_in_the_browser(chrome: Browser, url: str) -> None:
@@ -165,9 +169,10 @@ def test_every_control_has_a_name_and_fits(chrome: Browser, url: str) -> None:
         page.wait_for_timeout(700)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 360, (view, width)
+        shot(page, view)
         assert page.evaluate(nameless) == [], json.dumps(page.evaluate(nameless), indent=1)
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_an_atlas_is_filled_stopped_and_opened(chrome: Browser, url: str) -> None:
@@ -178,6 +183,7 @@ def test_an_atlas_is_filled_stopped_and_opened(chrome: Browser, url: str) -> Non
     put(page, "#grid-size", 9)
     page.locator("#grid").click()
     expect(page.locator("#explore-progress")).to_contain_text(SOME_CELLS)
+    shot(page, "filling")
     page.locator("#explore-stop").click()
     expect(page.locator("#explore-progress")).to_contain_text("What was finished stays")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -187,7 +193,7 @@ def test_an_atlas_is_filled_stopped_and_opened(chrome: Browser, url: str) -> Non
     page.locator("#grid-export").click()
     expect(page.locator("#grid-files")).to_contain_text("atlas")
     assert not errors
-    page.close()
+    leave(page)
 
 
 def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
@@ -213,4 +219,4 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
     for kind in ("path.gif", "path.mp4", "path.json", "path-sheet.png", "path.zip"):
         expect(page.locator(f"#path-files a[href$='/{kind}']")).to_be_visible()
     assert not errors
-    page.close()
+    leave(page)
