@@ -140,6 +140,21 @@ def test_pairs_count_as_both_only_where_both_are_right(monkeypatch: pytest.Monke
     assert painted.named_pairs(None, PixelJudge(), "seen") == {"path": (0.5, 0.0)}
 
 
+def test_shares_are_means_over_draws_of_other_sprites(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def one(studio: object, judge: object, side: str, draw: int) -> float:
+        asked.append((side, draw))
+        return draw / 4
+
+    monkeypatch.setattr(painted, "named_path", one)
+    assert painted.path(None, None) == {"named_path_held": 0.25, "named_path_seen": 0.25}
+    assert asked == [(side, draw) for side in ("held", "seen") for draw in range(3)]
+    drawn = [painted.alone("held", draw=draw)[0] for draw in range(3)]
+    assert len({tuple(sprite.name for sprite in sprites) for sprites in drawn}) == 3
+    assert painted.choose_pairs("held", 1) != painted.choose_pairs("held")
+
+
 def test_the_curve_measures_every_kept_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

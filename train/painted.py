@@ -39,6 +39,7 @@ from train.stickers.sprites import Sprite, load
 
 SIDES = ("held", "seen")
 CANDIDATES, PAIRS = 50, 25
+DRAWS = 3  # of candidates, and of pairs: one alone is ± 0.06, and ± 0.09
 NAMED = ("truth", "decoder", "path")  # rendered, painted from the true embedding, the whole path
 SCENES = 256
 FRECHET_DIMENSIONS = 64  # of the judge's features: more can't be estimated from 256 pictures
@@ -100,9 +101,11 @@ def whole_path(studio: Studio, scenes: Sequence[Scene], shown: bool = True) -> l
     return paint(studio, torch.stack(rows))
 
 
-def alone(side: str, free: bool = False) -> tuple[list[Sprite], list[Place], list[Scene]]:
+def alone(
+    side: str, free: bool = False, draw: int = 0
+) -> tuple[list[Sprite], list[Place], list[Scene]]:
     """`CANDIDATES` sprites of a side, each alone at a place; `free`: off its spot."""
-    sprites, places = choose_sprites(side, CANDIDATES), spread_places(CANDIDATES)
+    sprites, places = choose_sprites(side, CANDIDATES, draw), spread_places(CANDIDATES)
     found = [
         scene_of([s], p, f"alone-{s.name}", free=free) for s, p in zip(sprites, places, strict=True)
     ]
@@ -113,22 +116,29 @@ def decoder(studio: Studio, judge: Judge) -> dict[str, float]:
     """How often the subject painted from the true embedding is named right among 50."""
     result = {}
     for side in SIDES:
-        sprites, places, found = alone(side)
-        truth = [render(scene) for scene in found]
-        result[f"named_truth_{side}"] = _share(named_right(judge, truth, sprites, places))
-        pictures = paint(studio, embed(studio, truth))
-        result[f"named_decoder_{side}"] = _share(named_right(judge, pictures, sprites, places))
+        rendered, painted = [], []
+        for draw in range(DRAWS):
+            sprites, places, found = alone(side, draw=draw)
+            truth = [render(scene) for scene in found]
+            rendered += named_right(judge, truth, sprites, places)
+            pictures = paint(studio, embed(studio, truth))
+            painted += named_right(judge, pictures, sprites, places)
+        result[f"named_truth_{side}"] = _share(rendered)
+        result[f"named_decoder_{side}"] = _share(painted)
     return result
 
 
 def path(studio: Studio, judge: Judge) -> dict[str, float]:
     """As `decoder`, but the whole path: a view of the subject and a sentence → picture."""
-    return {f"named_path_{side}": named_path(studio, judge, side) for side in SIDES}
+    return {
+        f"named_path_{side}": _share([named_path(studio, judge, side, i) for i in range(DRAWS)])
+        for side in SIDES
+    }
 
 
-def named_path(studio: Studio, judge: Judge, side: str) -> float:
-    """Of a side."""
-    sprites, places, found = alone(side)
+def named_path(studio: Studio, judge: Judge, side: str, draw: int = 0) -> float:
+    """Of a side, one draw of candidates."""
+    sprites, places, found = alone(side, draw=draw)
     return _share(named_right(judge, whole_path(studio, found), sprites, places))
 
 
@@ -138,7 +148,7 @@ def choose_pairs(side: str, seed: int = 0) -> list[tuple[Sprite, Sprite]]:
     "apart": training sprites whose nouns no training scene shows together.
     """
     if side != "apart":
-        sprites = choose_sprites(side, 2 * PAIRS)
+        sprites = choose_sprites(side, 2 * PAIRS, seed)
         return list(zip(sprites[::2], sprites[1::2], strict=True))
     rng = random.Random(f"pairs-{seed}")
     split = load_split()
@@ -154,16 +164,18 @@ def pairs(studio: Studio, judge: Judge) -> dict[str, float]:
     """Two subjects side by side: how often each, and both, are named right among all of these."""
     result = {}
     for side in (*SIDES, "apart"):
-        for name, (each, both) in named_pairs(studio, judge, side, NAMED).items():
+        drawn = [named_pairs(studio, judge, side, NAMED, draw) for draw in range(DRAWS)]
+        for name in NAMED:
+            each, both = (_share(shares) for shares in zip(*(d[name] for d in drawn), strict=True))
             result |= {f"pair_each_{name}_{side}": each, f"pair_both_{name}_{side}": both}
     return result
 
 
 def named_pairs(
-    studio: Studio, judge: Judge, side: str, of: Sequence[str] = ("path",)
+    studio: Studio, judge: Judge, side: str, of: Sequence[str] = ("path",), draw: int = 0
 ) -> dict[str, tuple[float, float]]:
     """What is asked for, of `NAMED` → shares of the subjects of a side, and of its pairs."""
-    chosen, places = choose_pairs(side), spread_places(PAIRS)
+    chosen, places = choose_pairs(side, draw), spread_places(PAIRS)
     everyone = list(dict.fromkeys(sprite for pair in chosen for sprite in pair))
     found = [
         scene_of(pair, place, f"pair-{i}", BESIDE)
@@ -280,5 +292,5 @@ def put_alone(view: Image.Image) -> Image.Image:
     return canvas
 
 
-def _share(verdicts: Sequence[bool]) -> float:
+def _share(verdicts: Sequence[float]) -> float:
     return float(np.mean(verdicts))
