@@ -20,15 +20,18 @@ import app
 from lambda_eclipse.atlas import place
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.ui import jobs, jobs_square
+from lambda_eclipse.ui.compose import compose_view
 from lambda_eclipse.ui.engine import Engine, EngineError
 from lambda_eclipse.ui.examples import COMPOSE, EXPLORE
+from lambda_eclipse.ui.explore import explore_view
 from lambda_eclipse.ui.explore_form import backdrop
 from lambda_eclipse.ui.form import MAX_SEED, STACKS_OWN, fresh_seed, read_seed, read_subjects
 from lambda_eclipse.ui.pad import SquarePad
-from lambda_eclipse.ui.page import build, launch
+from lambda_eclipse.ui.page import Page, build, launch
 from lambda_eclipse.ui.run import Pace, Update
 from lambda_eclipse.ui.strip import Chip, strip_html
 from lambda_eclipse.ui.text import meter_html, progress_html
+from lambda_eclipse.ui.visit import Visit
 
 ROOT = Path(__file__).parent.parent
 
@@ -334,6 +337,27 @@ def test_generate(client: Client, photo: str) -> None:
     assert [p["caption"] for p in pictures] == ["seed 11", "seed 12"]
     assert [Path(p["image"]).suffix for p in pictures] == [".png", ".png"]
     assert Path(pictures[0]["image"]).name == "lambda-eclipse-11.png"
+
+
+@pytest.mark.parametrize(
+    ("view", "others"), [(compose_view, {"/at", "/reproduce"}), (explore_view, {"/generate"})]
+)
+def test_a_tab_runs_alone(studio: FakeStudio, photo: str, view, others: set[str]) -> None:
+    engine = ready(studio)
+    with Page() as alone:
+        view(engine, gr.State(Visit(), delete_callback=Visit.delete))
+    launch(alone, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
+    try:
+        client = Client(alone.local_url, verbose=False)
+        assert others.isdisjoint(client.view_api(return_format="dict")["named_endpoints"])
+        if view is compose_view:
+            pictures, *_ = client.predict(prompt="a boat", count=1, api_name="/generate")
+            assert len(pictures) == 1
+        else:
+            picture, note = client.predict(**square(photo), x=0.5, y=0.5, api_name="/at")
+            assert Path(picture).suffix == ".png" and "(0.50, 0.50)" in note
+    finally:
+        alone.close()
 
 
 def test_randomize_reports_the_seed_it_drew(client: Client) -> None:
