@@ -42,7 +42,7 @@ def demo(engine: Engine) -> Iterator[gr.Blocks]:
     page = build(engine)
     launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
     yield page
-    leave(page)
+    page.close()
 
 
 def fields(text: str) -> set[str]:
