@@ -2,10 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import browser as browsers
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
+
+if TYPE_CHECKING:
+    from lambda_eclipse.ui.visit import Visit
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +35,16 @@ def url() -> Iterator[str]:
 def slow_url() -> Iterator[str]:
     """As `url`, where there is time to watch a picture take shape and to stop it."""
     yield from served(step_s=0.05)
+
+
+@pytest.fixture
+def visit() -> "Iterator[Visit]":
+    """A visit of its own, whose files go with it."""
+    from lambda_eclipse.ui.visit import Visit
+
+    found = Visit()
+    yield found
+    found.delete()
 
 
 def served(step_s: float) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Lessons on the page: learned for one visit, stopped within a step, used, forgotten."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,13 +42,6 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     found.load()
     assert found.status().state == "ready"
     return found
-
-
-@pytest.fixture
-def visit() -> Iterator[Visit]:
-    found = Visit()
-    yield found
-    found.delete()
 
 
 @pytest.fixture(scope="module")

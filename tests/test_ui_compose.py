@@ -1,7 +1,6 @@
 """Composing over a fake studio: subjects, masks, words, mentions, edges, and what is finished."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,13 +35,6 @@ def engine() -> Engine:
     found = Engine(lambda progress: FakeStudio(), warm_up=jobs.warm_up)
     found.load()
     return found
-
-
-@pytest.fixture
-def visit() -> Iterator[Visit]:
-    found = Visit()
-    yield found
-    found.delete()
 
 
 @pytest.fixture(scope="module")

@@ -39,13 +39,6 @@ def engine() -> Engine:
     return found
 
 
-@pytest.fixture
-def visit() -> Iterator[Visit]:
-    found = Visit()
-    yield found
-    found.delete()
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("photos")
