@@ -38,6 +38,7 @@ from train import (
     matte,
     perceptual,
     prior,
+    prior_examples,
     prior_readers,
     prior_run,
     prior_start,
@@ -388,7 +389,7 @@ def test_the_decoder_learns_and_resumes(embedded: Path, random_stack: Path, tmp_
     build = partial(decoder.build, embedded, **options)
     run = check_run(build, tmp_path, stop_after=4)
     result = build(tmp_path / "new").evaluate(run.model.eval())
-    parts = ("velocity", "looks", "outlines", "ground_r2")
+    parts = ("velocity", "looks", "close", "outlines", "ground_r2")
     assert result.keys() == {f"{what}_{side}" for what in parts for side in ("held", "seen")}
     assert all(map(np.isfinite, result.values()))
 
@@ -427,7 +428,18 @@ def test_the_decoder_learns_looks_and_outlines(
     train(run)
     after = run.compute_loss(0)
     assert all(after[part] < before[part] for part in ("outlines", "velocity"))
-    assert before["looks"] > 0
+    assert before["looks"] > 0 and before["close"] > 0
+    drawn = torch.load(embedded / "subjects.pt", weights_only=True)
+    learned = run.model.hint.subjects.state_dict()
+    assert not torch.equal(learned["code.weight"], drawn["decoder.code.weight"])
+
+
+def test_subjects_are_looked_at_one_by_one(embedded: Path) -> None:
+    pairs, index = decoder.Pairs(embedded), np.arange(40)
+    rows = shards.read_rows(embedded, "train")[:40]
+    for chance in (0.0, 0.999):
+        spots = pairs.spot("train", index, torch.full((40,), chance))
+        assert torch.equal(spots, torch.tensor([row.spots[-int(chance > 0)] for row in rows]))
 
 
 def test_the_hint_draws_subjects_on_white_and_grounds(embedded: Path) -> None:
@@ -673,7 +685,7 @@ def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
         (prior_readers, "RIDGE", 10.0), (prior_readers, "FULL", 1), (prior_start, "RIDGE", 10.0),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
-    examples = prior_stickers.Examples(embedded, Clip.from_folder(random_stack / "clip"))
+    examples = prior_examples.Examples(embedded, Clip.from_folder(random_stack / "clip"))
     sample = examples.sample(TRAIN_SCENES, batch=16)
     assert sum(len(part.scenes) for part in sample) == TRAIN_SCENES
     for part in sample:
@@ -718,7 +730,7 @@ def test_batches_of_similar_captions_leave_no_scene_out() -> None:
 
 def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack: Path) -> None:
     network = Clip.from_folder(random_stack / "clip")
-    examples = prior_stickers.Examples(embedded, network)
+    examples = prior_examples.Examples(embedded, network)
     rows = examples.rows["train"]
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 2][:4]
     plain, _ = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
@@ -728,8 +740,8 @@ def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack
     for row, i in enumerate(index):
         spans = network.tokenizer.assign(rows[i].caption, rows[i].nouns)
         views = [clip.view_index(*s, rng.randrange(shards.VIEWS)) for s in rows[i].subjects]
-        assert told[row] == views
         own = examples.views[views].float()
+        assert torch.equal(told[row], own)
         expected = swap(plain.states[row : row + 1], [spans], [own])
         assert torch.equal(both.states[row : row + 1], expected)
     assert torch.equal(both.pooled, plain.pooled)
@@ -740,10 +752,10 @@ def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack
 
 def test_disguised_subjects_keep_their_pictures(embedded: Path, random_stack: Path) -> None:
     network = Clip.from_folder(random_stack / "clip")
-    examples = prior_stickers.Examples(embedded, network)
+    examples = prior_examples.Examples(embedded, network)
     rows = examples.rows["train"]
     for row in rows:
-        caption, words = prior_stickers.disguised(row, examples.nouns, random.Random(1))
+        caption, words = prior_examples.disguised(row, examples.nouns, random.Random(1))
         assert len(words) == len(row.nouns)
         network.tokenizer.assign(caption, words)  # each word is there, once for each subject
         assert caption != row.caption or words == list(row.nouns)
@@ -752,26 +764,32 @@ def test_disguised_subjects_keep_their_pictures(embedded: Path, random_stack: Pa
     named, _ = examples.interleaved("train", index, shown, random.Random(0))
     unnamed, _ = examples.interleaved("train", index, shown, random.Random(0), 1.0)
     assert not torch.equal(named.pooled, unnamed.pooled)
-    told = [prior_stickers.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
+    told = [prior_examples.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
     assert told == [
-        prior_stickers.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index
+        prior_examples.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index
     ]
     words, _ = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
     assert torch.equal(words.pooled, named.pooled)  # words that stand for themselves stay
 
 
+def all_seen_as_one(embedded: Path, random_stack: Path) -> prior_examples.Examples:
+    """Examples whose views are all seen as one subject."""
+    examples = prior_examples.Examples(embedded, Clip.from_folder(random_stack / "clip"))
+    examples.views[:, SEMANTIC : prior_examples.NUMBERS] = 0
+    examples.views[:, SEMANTIC] = 1
+    return examples
+
+
 def test_what_stands_free_is_asked_for_as_its_view_has_it(
     embedded: Path, random_stack: Path
 ) -> None:
-    examples = prior_stickers.Examples(embedded, Clip.from_folder(random_stack / "clip"))
-    rows, first = examples.rows["train"], prior_stickers.NUMBERS
+    examples, first = all_seen_as_one(embedded, random_stack), prior_examples.NUMBERS
+    rows = examples.rows["train"]
     index = [i for i, row in enumerate(rows) if row.relation == "and"][:4]
-    examples.views[:, SEMANTIC:first] = 0
-    examples.views[:, SEMANTIC] = 1  # all seen as one subject
     views = [[int(clip.view_index(*s, 1)) for s in rows[i].subjects] for i in index]
     picture = examples.embeds["train"][index].float()
     for shown in ([0, 1], [1], []):
-        own = [[row[k] for k in shown] for row in views]
+        own = [examples.views[[row[k] for k in shown]].float() for row in views]
         target = examples.target("train", index, [shown] * len(index), own)
         assert torch.equal(target[:, :first], picture[:, :first])
         for k, slot in enumerate(places(2)):
@@ -779,14 +797,72 @@ def test_what_stands_free_is_asked_for_as_its_view_has_it(
             code = examples.views[of, first : first + len(slot)].float()
             assert torch.equal(target[:, first + slot], code)
     examples.views[:, SEMANTIC + 1] = 2  # as two
-    target = examples.target("train", index, [[0, 1]] * len(index), views)
+    own = [examples.views[row].float() for row in views]
+    target = examples.target("train", index, [[0, 1]] * len(index), own)
     assert torch.equal(target, picture)
+    assert torch.equal(examples.mix(own[0][0], random.Random(0)), own[0][0])
+
+
+def test_at_less_than_full_strength_a_code_between_is_asked_for(
+    embedded: Path, random_stack: Path
+) -> None:
+    examples, first = all_seen_as_one(embedded, random_stack), prior_examples.NUMBERS
+    rows, strong = examples.rows["train"], [[0.25, 1.0]]
+
+    def strange(row: shards.Row) -> bool:  # whose noun stands for another drawing
+        named = examples.named.get(examples.sprites[row.subjects[0][0]].noun)
+        return row.relation == "and" and named not in (None, row.subjects[0][0])
+
+    index = [next(i for i, row in enumerate(rows) if strange(row))]
+    row, told = rows[index[0]], ("train", index, [[0, 1]])
+    text, pictures = examples.interleaved(*told, random.Random(0), 1.0, strong)
+    target = examples.target(*told, pictures, strong)
+    assert torch.equal(pictures[0], examples.interleaved(*told, random.Random(0))[1][0])
+    full = examples.target(*told, pictures)
+    words, _ = examples.interleaved("train", index, [[]], random.Random(0))
+    spans = [examples.clip.tokenizer.assign(row.caption, row.nouns)]
+    assert torch.equal(text.states, swap(words.states, spans, pictures, strong))
+
+    named = examples.named[examples.sprites[row.subjects[0][0]].noun]
+    one, other = places(2)
+    word = examples.first_view(named, 0)[first : first + len(one)]
+    assert torch.equal(target[0, first + one], torch.lerp(word, full[0, first + one], 0.25))
+    assert not torch.equal(target[0, first + one], full[0, first + one])
+    assert torch.equal(target[0, first + other], full[0, first + other])
+
+    rng = random.Random(0)
+    drawn = [s for row in rows[:200] for s in examples.strengths(row, range(len(row.nouns)), rng)]
+    weak = [strength for strength in drawn if strength < 1]
+    assert 0.05 < len(weak) / len(drawn) < 0.3 and min(weak) < 0.25 and max(weak) > 0.75
+
+
+def test_mixed_codes_are_asked_for_as_they_are_shown(embedded: Path, random_stack: Path) -> None:
+    examples, first = all_seen_as_one(embedded, random_stack), prior_examples.NUMBERS
+    rows = examples.rows["train"]
+    index = [i for i, row in enumerate(rows) if row.relation in ("and", "wearing")][:40]
+    told = ("train", index, [[0, 1]] * len(index))
+    _, plain = examples.interleaved(*told, random.Random(0))
+    _, pictures = examples.interleaved(*told, random.Random(0), mixed_share=1.0)
+    target, mixed = examples.target(*told, pictures), []
+    for i, asked, before, after in zip(index, target, plain, pictures, strict=True):
+        assert torch.equal(before[:, :first], after[:, :first])
+        for k, (slot, free) in enumerate(
+            zip(places(2), prior_examples.stand_free(rows[i]), strict=True)
+        ):
+            assert torch.equal(before[k], after[k]) != free
+            mixed.append(free)
+            if free:
+                assert torch.equal(asked[first + slot], after[k, first : first + len(slot)])
+    assert any(mixed) and not all(mixed)
+    spread = (torch.stack(pictures)[:, :, first:] - examples.mean_code).square().mean()
+    usual = (torch.stack(plain)[:, :, first:] - examples.mean_code).square().mean()
+    assert spread == pytest.approx(float(usual), rel=0.5)
 
 
 def test_who_stands_free_of_whom() -> None:
     def free(*spots: tuple[float, float, float]) -> list[bool]:
         row = shards.Row("", "", "", (), (), spots)
-        return prior_stickers.stand_free(row)
+        return prior_examples.stand_free(row)
 
     assert free((64, 64, 60)) == [True]
     assert free((33, 80, 62), (95, 80, 62)) == [True, True]

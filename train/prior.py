@@ -125,7 +125,8 @@ def _train_stickers(given: argparse.Namespace, preset: Preset) -> None:
         model.save(given.export)
     if given.predict:
         from lambda_eclipse.clip import Clip
-        from train.prior_stickers import Examples, write_predictions
+        from train.prior_examples import Examples
+        from train.prior_stickers import write_predictions
 
         examples = Examples(given.shards, Clip.from_folder(given.clip))
         write_predictions(model, examples, given.shards, given.predict)
