@@ -47,6 +47,9 @@ class Colours:
     def features(self, pictures: list[Image.Image]) -> torch.Tensor:
         return torch.tensor([p.resize((1, 1)).getpixel((0, 0)) for p in pictures]).float()
 
+    def maps(self, pictures: list[Image.Image]) -> torch.Tensor:
+        return self.features(pictures)[:, :, None, None]
+
 
 def test_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.finetuning_curve.embed", lambda studio, views: torch.eye(len(views)))

@@ -22,14 +22,17 @@ from train.stickers.split import load_split
 
 
 class PixelJudge:
-    """Features are small pictures."""
+    """Feature maps are small pictures, features all that is in them."""
 
     def __init__(self) -> None:
         self.known: dict[tuple, torch.Tensor] = {}
 
+    def maps(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        rows = [np.asarray(p.resize((12, 12)), np.float32) for p in pictures]
+        return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2)
+
     def features(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        rows = [np.asarray(p.resize((12, 12)), np.float32).ravel() for p in pictures]
-        return torch.from_numpy(np.stack(rows))
+        return self.maps(pictures).flatten(1)
 
 
 @pytest.mark.parametrize("side", ["held", "seen"])
@@ -70,15 +73,22 @@ def test_two_subjects_are_named_each_on_its_own_spot() -> None:
 
 
 def test_the_oracle_reads_place_and_relation() -> None:
-    read, features = oracle.train_oracle(PixelJudge(), scenes=400)
-    assert len(features) == 400
+    read, maps = oracle.train_oracle(PixelJudge(), scenes=400)
+    assert maps.shape == (400, 3, 12, 12)
     scenes = [sample_scene(3, i, "seen") for i in range(60)]
-    right = read.right(PixelJudge().features([render(s) for s in scenes]), scenes)
+    right = read.right(PixelJudge().maps([render(s) for s in scenes]), scenes)
     assert right["place"] > 0.9
     assert right["both"] <= min(right["place"], right["relation"])
     moved = [sample_scene(4, i, "seen") for i in range(60)]
-    wrong = read.right(PixelJudge().features([render(s) for s in moved]), scenes)
+    wrong = read.right(PixelJudge().maps([render(s) for s in moved]), scenes)
     assert wrong["place"] < 0.3
+
+
+def test_relations_that_look_the_same_are_one_to_the_oracle() -> None:
+    scenes = (sample_scene(3, i) for i in range(200))
+    layouts = {scene.relation.name: oracle.facts(scene)[1] for scene in scenes}
+    assert layouts["and"] == layouts["chasing"] == layouts["looking"] != layouts["alone"]
+    assert layouts["sitting"] == layouts["standing"] != layouts["front"]
 
 
 def test_the_frechet_distance_is_that_of_normal_distributions() -> None:

@@ -120,7 +120,7 @@ def measure(
     """Shares and mean cosines in [−1, 1], as said above."""
     pictures = paint(taught.embeddings)
     seen = judge.features(list(map(_subject, pictures, taught.scenes)))
-    read = oracle.right(judge.features(pictures), taught.scenes)
+    read = oracle.right(judge.maps(pictures), taught.scenes)
     known = judge.features(list(map(_subject, paint(others.embeddings), others.scenes)))
     return {
         "likeness": float(likenesses(seen, taught).diagonal().mean()),

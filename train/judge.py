@@ -37,9 +37,13 @@ class Judge:
         load_published(self.network, PACKAGE, FILE, cache)
         self.known: dict[tuple, Tensor] = {}  # features of candidates, by where they stand
 
-    @torch.no_grad()
     def features(self, pictures: Sequence[Image.Image]) -> Tensor:
         """(N, 1408) pooled features."""
+        return self.maps(pictures).mean((2, 3))
+
+    @torch.no_grad()
+    def maps(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """(N, 1408, 7, 7) features, before they are pooled."""
         rows = []
         for first in range(0, len(pictures), 32):
             batch = [
@@ -47,8 +51,7 @@ class Judge:
                 for p in pictures[first : first + 32]
             ]
             pixels = (torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() - 127) / 128
-            grid = self.network.forward_features(pixels)
-            rows.append(self.network.forward_head(grid, pre_logits=True))
+            rows.append(self.network.forward_features(pixels))
         return torch.cat(rows)
 
 

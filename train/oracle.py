@@ -1,7 +1,9 @@
-"""Reads place and relation off a picture: a linear classifier on the judge's features.
+"""Reads place and relation off a picture: a linear classifier on the judge's feature maps.
 
 An oracle in the sense of ConceptBed: trained on rendered scenes, asked about painted ones. It is
-not part of any training of the networks that it measures.
+not part of any training of the networks that it measures. Of the relations it reads where subjects
+stand: those that put them on the same spots, such as "chasing" and "looking at", look the same and
+are one to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,38 +19,47 @@ from train.stickers.render import render
 from train.stickers.scenes import RELATIONS, Scene, sample_scene
 
 SCENES, SEED = 3000, 2
-RIDGE = 30.0
+RIDGE = 0.15  # of the mean square length of an example's features
 
 PLACE_NAMES = [place.name for place in PLACES]
-RELATION_NAMES = [relation.name for relation in RELATIONS]
+LAYOUTS = list(dict.fromkeys(relation.spots for relation in RELATIONS))
 
 
 def facts(scene: Scene) -> tuple[int, int]:
-    """Numbers of a scene's place and relation."""
-    return PLACE_NAMES.index(scene.place.name), RELATION_NAMES.index(scene.relation.name)
+    """Numbers of a scene's place, and of where its relation puts its subjects."""
+    return PLACE_NAMES.index(scene.place.name), LAYOUTS.index(scene.relation.spots)
 
 
-def _classifier(features: Tensor, labels: Tensor, classes: int) -> Callable[[Tensor], Tensor]:
-    """Ridge regression of one-hot labels on standardised features."""
-    mean, std = features.mean(0), features.std(0) + 1e-6
-    x = (features - mean) / std
-    y = torch.nn.functional.one_hot(labels, classes).float()
-    weight = torch.linalg.solve(x.T @ x + RIDGE * torch.eye(x.shape[1]), x.T @ (y - y.mean(0)))
-    return lambda seen: ((seen - mean) / std @ weight + y.mean(0)).argmax(1)
+def _classifiers(
+    maps: Tensor, labels: Tensor, classes: Sequence[int]
+) -> list[Callable[[Tensor], Tensor]]:
+    """Ridge regressions of each column of one-hot labels (N, K) on standardised maps (N, …)."""
+    flat = maps.flatten(1)
+    mean, std = flat.mean(0), flat.std(0) + 1e-6
+    x = (flat - mean) / std
+    gram = x @ x.T  # (N, N): there are fewer examples than numbers
+    gram.diagonal().add_(RIDGE * x.shape[1])
+
+    def classifier(own: Tensor, count: int) -> Callable[[Tensor], Tensor]:
+        y = torch.nn.functional.one_hot(own, count).float()
+        weight = x.T @ torch.linalg.solve(gram, y - y.mean(0))
+        return lambda seen: ((seen.flatten(1) - mean) / std @ weight + y.mean(0)).argmax(1)
+
+    return [classifier(own, count) for own, count in zip(labels.T, classes, strict=True)]
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """Features of pictures (N, F) → number of the place, of the relation (N,)."""
+    """Feature maps of pictures (N, C, H, W) → number of the place, of the relation (N,)."""
 
     place: Callable[[Tensor], Tensor]
     relation: Callable[[Tensor], Tensor]
 
-    def right(self, features: Tensor, scenes: Sequence[Scene]) -> dict[str, float]:
+    def right(self, maps: Tensor, scenes: Sequence[Scene]) -> dict[str, float]:
         """Shares of pictures whose place, relation, and both are read as they were asked for."""
         asked = torch.tensor([facts(scene) for scene in scenes])
-        place = self.place(features) == asked[:, 0]
-        relation = self.relation(features) == asked[:, 1]
+        place = self.place(maps) == asked[:, 0]
+        relation = self.relation(maps) == asked[:, 1]
         return {
             "place": float(place.float().mean()),
             "relation": float(relation.float().mean()),
@@ -57,13 +68,9 @@ class Oracle:
 
 
 def train_oracle(judge: Judge, scenes: int = SCENES) -> tuple[Oracle, Tensor]:
-    """An oracle from rendered scenes of training sprites, and their features."""
+    """An oracle from rendered scenes of training sprites, and their feature maps."""
     chosen = [sample_scene(SEED, index, "train") for index in range(scenes)]
     pictures: list[Image.Image] = [render(scene) for scene in chosen]
-    features = judge.features(pictures)
+    maps = judge.maps(pictures)
     labels = torch.tensor([facts(scene) for scene in chosen])
-    oracle = Oracle(
-        _classifier(features, labels[:, 0], len(PLACE_NAMES)),
-        _classifier(features, labels[:, 1], len(RELATION_NAMES)),
-    )
-    return oracle, features
+    return Oracle(*_classifiers(maps, labels, (len(PLACE_NAMES), len(LAYOUTS)))), maps

@@ -199,7 +199,8 @@ def named_pairs(
 
 def scenes(studio: Studio, judge: Judge) -> dict[str, float]:
     """Place and relation as an oracle reads them, and Fréchet distances to rendered scenes."""
-    oracle, features = train_oracle(judge)
+    oracle, maps = train_oracle(judge)
+    features = maps.mean((2, 3))
     basis = torch.linalg.svd(features - features.mean(0), full_matrices=False).Vh
     basis = basis[:FRECHET_DIMENSIONS].T  # (F, 64)
     result = {}
@@ -213,10 +214,10 @@ def scenes(studio: Studio, judge: Judge) -> dict[str, float]:
             ("decoder", paint(studio, embed(studio, truth))),
             ("path", whole_path(studio, found)),
         ):
-            seen = judge.features(pictures)
-            for what, share in oracle.right(seen, found).items():
+            maps = judge.maps(pictures)
+            for what, share in oracle.right(maps, found).items():
                 result[f"{what}_{name}_{side}"] = share
-            result[f"frechet_{name}_{side}"] = frechet(seen @ basis, real)
+            result[f"frechet_{name}_{side}"] = frechet(maps.mean((2, 3)) @ basis, real)
     return result
 
 
