@@ -4,11 +4,12 @@
 
 Velocity prediction on a cosine schedule with zero terminal signal (so that a few DDIM steps from
 pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
-guidance). The hint (`lambda_eclipse.hint`) is trained with the rest, but for what draws subjects
-(`train.subjects`) and grounds, its outlines from the scenes' own. A little noise on the embeddings
-teaches the network to forgive what a prior gets slightly wrong. What is painted in one step must
-also look like the truth to an ImageNet trunk (`train.perceptual`): a squared error alone blurs
-whatever the embedding leaves open.
+guidance). The hint (`lambda_eclipse.hint`) is trained with the rest, but for its grounds, its
+outlines from the scenes' own; what draws subjects starts as `train.subjects` left it. A little
+noise on the embeddings teaches the network to forgive what a prior gets slightly wrong. What is
+painted in one step must also look like the truth to an ImageNet trunk (`train.perceptual`), as a
+whole and one of its subjects close up: a squared error alone blurs whatever the embedding leaves
+open.
 
 Held-out metrics: the same losses on held-out scenes, with fixed noise, and the share of the
 grounds' variance that the hint explains.
@@ -18,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from lambda_eclipse.decoder import read_model
-from lambda_eclipse.slots import LAYOUT
+from lambda_eclipse.slots import LAYOUT, crop
 from lambda_eclipse.tower import SEMANTIC
 from lambda_eclipse.unet import LAST_TIME, PocketUNet
 from train.loop import Run, command, generator, options, train
@@ -34,7 +36,8 @@ DROP = 0.1
 RIDGE_SCENES = 20_000  # that the hint is regressed on
 PURE = 0.7  # share of rows that are all noise: the pocket stack paints in one step
 LOOKED_AT = 10  # rows of a step whose looks are compared
-WEIGHTS = {"velocity": 1.0, "looks": 1.0, "outlines": 1.0}  # of errors, in the loss
+CLOSER = 2  # so much a subject is enlarged whose looks are compared close up
+WEIGHTS = {"velocity": 1.0, "looks": 1.0, "close": 1.0, "outlines": 1.0}  # of errors, in the loss
 FORGIVEN = 0.25  # noise on embeddings, up to this share of their own spread
 SURE = 0.2  # of that for the numbers that say where subjects stand
 SCHEDULER = {
@@ -65,10 +68,11 @@ class Pairs:
         }
         self.places = array("places-latents").float()
         order = {place.name: i for i, place in enumerate(PLACES)}
+        rows = {name: read_rows(folder, name) for name in self.embeds}
         self.place = {
-            name: torch.tensor([order[row.place] for row in read_rows(folder, name)])
-            for name in self.embeds
+            name: torch.tensor([order[row.place] for row in own]) for name, own in rows.items()
         }
+        self.spots = {name: [row.spots for row in own] for name, own in rows.items()}
         self.null = array("null-embed").float()
         self.spread = self.embeds["train"][:4096].float().std(0)  # (D,)
         self.spread[SEMANTIC : SEMANTIC + LAYOUT] *= SURE
@@ -78,6 +82,12 @@ class Pairs:
     def outlines(self, name: str, index: np.ndarray) -> Tensor:
         """What is not ground (n, 1, 128, 128), of scenes whose matte is known."""
         return torch.from_numpy(self.mattes[name][index])[:, None].float() / 255
+
+    def spot(self, name: str, index: np.ndarray, chance: Tensor) -> Tensor:
+        """Where one subject of each scene stands (n, 3), by `chance` (n,) in [0, 1)."""
+        scenes = [self.spots[name][i] for i in index]
+        pairs = zip(scenes, chance.tolist(), strict=True)
+        return torch.tensor([spots[int(c * len(spots))] for spots, c in pairs]).float()
 
     def grounds(self, name: str, count: int) -> tuple[Tensor, Tensor]:
         """Of the first scenes: embeddings, and latents of their grounds."""
@@ -121,7 +131,8 @@ class Painting:
         """Of embeddings (n, D) of scenes `index` (n,) of a side, or the null image's.
 
         The velocity's squared error, the mean distance of looks of `LOOKED_AT` of the pictures that
-        were painted from nothing but noise, and the mean error of outlines where they are known.
+        were painted from nothing but noise, and of one subject of each, and the mean error of
+        outlines where they are known.
         """
         pairs, latents = self.pairs, self.pairs.latents[name][index].float()
         noise = torch.randn(latents.shape, generator=random)
@@ -141,11 +152,14 @@ class Painting:
         looked = (shown & (times == LAST_TIME)).nonzero()[:LOOKED_AT, 0]
         painted = self.movq.decode(-predicted[looked])["sample"]  # without signal, v is −latents
         truth = pixels(pairs.pictures[name][index[looked.numpy()]])
+        spots = pairs.spot(name, index[looked.numpy()], torch.rand(len(looked), generator=random))
+        close = (F.interpolate(crop(p, spots), scale_factor=CLOSER) for p in (painted, truth))
         cut = (shown & torch.from_numpy(index < len(pairs.mattes[name]))).nonzero()[:, 0]
         outlines = pairs.outlines(name, index[cut.numpy()])
         return {
             "velocity": (predicted - target).square().mean(),
             "looks": self.distance(painted, truth).mean(),
+            "close": self.distance(*close).mean(),
             "outlines": (outline[cut] - outlines).abs().mean().nan_to_num(),
         }
 
@@ -165,7 +179,7 @@ def build(
 ) -> Run:
     """A run of the U-Net that paints latents of `movq`; it starts from an exported one if given.
 
-    What draws subjects is that of `train.subjects`, or else the exported one's.
+    Else what draws subjects starts as that of `train.subjects`.
     """
     torch.manual_seed(seed)
     pairs = Pairs(shards)
@@ -178,19 +192,16 @@ def build(
         cross_attention_dim=widths[-1],
         encoder_hid_dim=pairs.embeds["train"].shape[1],
     )
+    painting = Painting(pairs, movq, shards / "cache")
     if start_from is not None:
         model.load_state_dict(read_model(start_from / "unet", torch.float32).state_dict())
-    codec_path = shards / "subjects.pt"
-    if codec_path.exists() or start_from is None:
+    else:
         half = "decoder."
-        codec = torch.load(codec_path, weights_only=True)
+        codec = torch.load(shards / "subjects.pt", weights_only=True)
         drawn = {name[len(half) :]: t for name, t in codec.items() if name.startswith(half)}
         model.hint.subjects.load_state_dict(drawn)
-    painting = Painting(pairs, movq, shards / "cache")
-    if start_from is None:
         model.hint.start(*pairs.grounds("train", RIDGE_SCENES), painting.movq.patch_encode)
-    for fixed in (model.hint.subjects, model.hint.ground):
-        fixed.requires_grad_(False)
+    model.hint.ground.requires_grad_(False)
 
     def compute_loss(step: int) -> dict[str, Tensor]:
         embeds, index = draw_batch(pairs, seed, step, batch, predicted_share)
