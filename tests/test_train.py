@@ -3,6 +3,7 @@
 A handful of sprites, a random trunk and a random teacher stand in for what is downloaded.
 """
 
+import copy
 import random
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -38,6 +39,7 @@ from train import (
     matte,
     perceptual,
     prior,
+    prior_counting,
     prior_examples,
     prior_readers,
     prior_run,
@@ -715,17 +717,30 @@ def test_the_prior_starts_near_linear_functions_of_words_and_subjects(
 
 
 def test_batches_of_similar_captions_leave_no_scene_out() -> None:
-    lengths = [n % 37 for n in range(300)]
+    lengths, scenes = [n % 37 for n in range(300)], list(range(300))
     drawn: list[int] = []
     for step in range(400):
-        index = prior_stickers.draw_alike(random.Random(step), lengths, 20)
+        index = prior_stickers.draw_alike(random.Random(step), scenes, lengths, 20)
         assert len(index) == len(set(index)) == 20
         drawn += index
     counts = np.bincount(drawn, minlength=300)
     assert counts.min() > 0 and counts.max() < 4 * counts.mean()
-    assert prior_stickers.draw_alike(random.Random(1), lengths[:20], 20) == sorted(
+    assert prior_stickers.draw_alike(random.Random(1), scenes[:20], lengths, 20) == sorted(
         range(20), key=lengths.__getitem__
     )
+
+
+def test_scenes_of_many_are_drawn_more_often(embedded: Path, random_stack: Path) -> None:
+    source = prior_stickers.Stickers(embedded, random_stack / "clip", 16, 0)
+    many = {i for i, row in enumerate(source.examples.rows["train"]) if len(row.nouns) > 2}
+    drawn: list[int] = []
+    for step in range(300):
+        drawn += prior_stickers.draw_alike(
+            random.Random(step), source._scenes, source._lengths, source.size
+        )
+    times = len(many) * prior_stickers.CROWDED
+    share = times / (times + len(source._lengths) - len(many))
+    assert np.mean([i in many for i in drawn]) == pytest.approx(share, rel=0.15)
 
 
 def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack: Path) -> None:
@@ -733,18 +748,23 @@ def test_subjects_are_swapped_in_at_their_own_words(embedded: Path, random_stack
     examples = prior_examples.Examples(embedded, network)
     rows = examples.rows["train"]
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 2][:4]
-    plain, _ = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
+    plain, _, none = examples.interleaved("train", index, [[] for _ in index], random.Random(0))
     assert torch.equal(plain.states, network.text([rows[i].caption for i in index]).states)
-    both, told = examples.interleaved("train", index, [[0, 1]] * len(index), random.Random(0))
+    both, told, numbers = examples.interleaved(
+        "train", index, [[0, 1]] * len(index), random.Random(0)
+    )
     rng = random.Random(0)
     for row, i in enumerate(index):
         spans = network.tokenizer.assign(rows[i].caption, rows[i].nouns)
         views = [clip.view_index(*s, rng.randrange(shards.VIEWS)) for s in rows[i].subjects]
         own = examples.views[views].float()
         assert torch.equal(told[row], own)
+        for k, (begin, end) in enumerate(spans):
+            assert (numbers[row, begin:end] == k + 1).all()
+        assert (numbers[row] > 0).sum() == sum(end - begin for begin, end in spans)
         expected = swap(plain.states[row : row + 1], [spans], [own])
         assert torch.equal(both.states[row : row + 1], expected)
-    assert torch.equal(both.pooled, plain.pooled)
+    assert torch.equal(both.pooled, plain.pooled) and not none.any()
     control = examples.control("train", [0, 4], [False, True])
     assert torch.equal(control[0], examples.null[0])
     assert torch.equal(control[1], examples.edges["train"][1].float())
@@ -761,14 +781,14 @@ def test_disguised_subjects_keep_their_pictures(embedded: Path, random_stack: Pa
         assert caption != row.caption or words == list(row.nouns)
     index = [i for i, row in enumerate(rows) if len(row.nouns) == 1][:3]
     shown = [[0]] * len(index)
-    named, _ = examples.interleaved("train", index, shown, random.Random(0))
-    unnamed, _ = examples.interleaved("train", index, shown, random.Random(0), 1.0)
+    named, _, _ = examples.interleaved("train", index, shown, random.Random(0))
+    unnamed, _, _ = examples.interleaved("train", index, shown, random.Random(0), 1.0)
     assert not torch.equal(named.pooled, unnamed.pooled)
     told = [prior_examples.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index]
     assert told == [
         prior_examples.disguised(rows[i], examples.nouns, random.Random(5))[0] for i in index
     ]
-    words, _ = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
+    words, _, _ = examples.interleaved("train", index, [[]] * len(index), random.Random(0), 1.0)
     assert torch.equal(words.pooled, named.pooled)  # words that stand for themselves stay
 
 
@@ -815,11 +835,11 @@ def test_at_less_than_full_strength_a_code_between_is_asked_for(
 
     index = [next(i for i, row in enumerate(rows) if strange(row))]
     row, told = rows[index[0]], ("train", index, [[0, 1]])
-    text, pictures = examples.interleaved(*told, random.Random(0), 1.0, strong)
+    text, pictures, _ = examples.interleaved(*told, random.Random(0), 1.0, strong)
     target = examples.target(*told, pictures, strong)
     assert torch.equal(pictures[0], examples.interleaved(*told, random.Random(0))[1][0])
     full = examples.target(*told, pictures)
-    words, _ = examples.interleaved("train", index, [[]], random.Random(0))
+    words, _, _ = examples.interleaved("train", index, [[]], random.Random(0))
     spans = [examples.clip.tokenizer.assign(row.caption, row.nouns)]
     assert torch.equal(text.states, swap(words.states, spans, pictures, strong))
 
@@ -841,8 +861,8 @@ def test_mixed_codes_are_asked_for_as_they_are_shown(embedded: Path, random_stac
     rows = examples.rows["train"]
     index = [i for i, row in enumerate(rows) if row.relation in ("and", "wearing")][:40]
     told = ("train", index, [[0, 1]] * len(index))
-    _, plain = examples.interleaved(*told, random.Random(0))
-    _, pictures = examples.interleaved(*told, random.Random(0), mixed_share=1.0)
+    _, plain, _ = examples.interleaved(*told, random.Random(0))
+    _, pictures, _ = examples.interleaved(*told, random.Random(0), mixed_share=1.0)
     target, mixed = examples.target(*told, pictures), []
     for i, asked, before, after in zip(index, target, plain, pictures, strict=True):
         assert torch.equal(before[:, :first], after[:, :first])
@@ -857,6 +877,30 @@ def test_mixed_codes_are_asked_for_as_they_are_shown(embedded: Path, random_stac
     spread = (torch.stack(pictures)[:, :, first:] - examples.mean_code).square().mean()
     usual = (torch.stack(plain)[:, :, first:] - examples.mean_code).square().mean()
     assert spread == pytest.approx(float(usual), rel=0.5)
+
+
+def test_tokens_learn_whose_they_are() -> None:
+    torch.manual_seed(0)
+    prior = Prior(PriorConfig(2, 16, 3, DIM))
+    counting = prior_counting.Counting(prior)
+    text = torch.randn(8, 5, DIM)
+    numbers = torch.randint(1, 5, (8, 7)) * (torch.arange(7) < 5)
+    numbers[:, 0] = 0
+    text += torch.randn(5, DIM)[numbers[:, :5]]  # what the words around say
+    noise, mask = torch.randn(8, DIM), torch.ones(8, 5, dtype=torch.bool)
+    optimizer, losses = torch.optim.Adam(prior.parameters(), 3e-3), []
+    for _ in range(30):
+        prior(noise, noise, text, mask, noise)
+        losses.append(counting.loss(numbers))
+        losses[-1].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert losses[-1] < 0.5 * losses[0]
+    prior(noise, noise, text, mask, noise)
+    assert counting.loss(torch.zeros_like(numbers)) == 0
+    with torch.no_grad():
+        copy.deepcopy(prior)(noise, noise, text, mask, noise)  # as the loop keeps an average
+    assert not counting.seen
 
 
 def test_who_stands_free_of_whom() -> None:

@@ -85,6 +85,23 @@ def stand_free(row: Row) -> list[bool]:
     return free
 
 
+def number_tokens(mask: Tensor, spans: list[list[Span]], shown: list[list[int]]) -> Tensor:
+    """For each token of `mask` (n, L): 0, or the number from 1 of the subject swapped in there.
+
+    `spans` and `shown`: per scene, of the subjects shown, and which they are.
+    """
+    numbers = torch.zeros_like(mask, dtype=torch.int)
+    for row, own, subjects in zip(numbers, spans, shown, strict=True):
+        for (begin, end), k in zip(own, subjects, strict=True):
+            row[begin:end] = k + 1
+    return numbers
+
+
+def crowded(row: Row) -> bool:
+    """Whether a scene has more than two subjects."""
+    return len(row.nouns) > 2
+
+
 def code_of(embed: Tensor) -> Tensor | None:
     """The code of looks of an embedding (D,); None where it is seen as several subjects."""
     one = int(embed[SEMANTIC:][:MAX_SUBJECTS].argmax()) == 0
@@ -192,10 +209,11 @@ class Examples:
         disguised_share: float = 0.0,
         strengths: list[list[float]] | None = None,
         mixed_share: float = 0.0,
-    ) -> tuple[TextFeatures, list[Tensor]]:
-        """Token states with subjects swapped in, and per scene their embeddings (K, D).
+    ) -> tuple[TextFeatures, list[Tensor], Tensor]:
+        """Token states with subjects swapped in; per scene their embeddings (K, D); whose they are.
 
-        `mixed_share`: of those who stand free, whose code is mixed. Other arguments as for `tell`.
+        The last are (n, L), as `number_tokens` gives them. `mixed_share`: of those who stand free,
+        whose code is mixed. Other arguments as for `tell`.
         """
         captions, spans, views = self.tell(side, index, shown, rng, disguised_share, strengths)
         text = self.clip.text(captions)
@@ -207,7 +225,8 @@ class Examples:
                     if free[k] and rng.random() < mixed_share:
                         own[at] = self.mix(own[at], rng)
         swapped = swap(text.states, spans, pictures, strengths)
-        return TextFeatures(swapped, text.pooled, text.mask), pictures
+        numbers = number_tokens(text.mask, spans, shown)
+        return TextFeatures(swapped, text.pooled, text.mask), pictures, numbers
 
     def target(
         self,
@@ -253,7 +272,7 @@ class Examples:
         The first `count`, and of the others those of three or four subjects, which are rare.
         """
         rng, rows = random.Random("start"), self.rows["train"]
-        order = [i for i, row in enumerate(rows) if i < count or len(row.nouns) > 2]
+        order = [i for i, row in enumerate(rows) if i < count or crowded(row)]
         order.sort(key=lambda i: len(rows[i].caption))
         found = []
         firsts = list(range(0, len(order), batch))
@@ -264,16 +283,12 @@ class Examples:
             captions, spans, views = self.tell("train", index, shown, rng, DISGUISED)
             text = self.clip.text(captions)
             pictures = [self.views[own].float() for own in views]
-            swapped = torch.zeros_like(text.mask, dtype=torch.int)
-            for row, own, numbers in zip(swapped, spans, shown, strict=True):
-                for (begin, end), number in zip(own, numbers, strict=True):
-                    row[begin:end] = number + 1
             complete = [len(s) == len(rows[i].nouns) for s, i in zip(shown, index, strict=True)]
             given = [i % FREE_EVERY == 0 for i in index]
             found.append(
                 Sample(
                     TextFeatures(swap(text.states, spans, pictures), text.pooled, text.mask),
-                    swapped,
+                    number_tokens(text.mask, spans, shown),
                     torch.tensor(complete),
                     tuple(rows[i].relation for i in index),
                     torch.tensor(given),

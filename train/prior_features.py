@@ -159,6 +159,10 @@ class Features:
         """What is given a batch's inputs."""
         return Packed(prior)
 
+    def aside(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses beside Eq. 1: none."""
+        return {}
+
     def batch(self, step: int) -> Batch:
         """The examples of a step, on the device. Raises ShardError."""
         began = time.perf_counter()

@@ -31,6 +31,7 @@ class Data(Protocol):
 
     def network(self, prior: Prior) -> nn.Module: ...
     def batch(self, step: int) -> Any: ...
+    def aside(self, batch: Any) -> dict[str, Tensor]: ...
     def evaluate(self, prior: nn.Module) -> dict[str, float]: ...
 
 
@@ -77,6 +78,8 @@ def step_losses(
                 losses = prior_loss(
                     predicted.float(), piece.target, texts, data.inverse_temperature, weight, skip
                 )
+                for name, value in data.aside(piece).items():
+                    losses |= {name: value, "loss": losses["loss"] + value}
                 yield {name: share * value for name, value in losses.items()}
             skip += len(piece)
 

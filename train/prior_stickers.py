@@ -22,12 +22,14 @@ from lambda_eclipse.clip import Clip, TextFeatures
 from lambda_eclipse.prior import Prior
 from train.feature_shards import key_of
 from train.loop import generator
-from train.prior_examples import DISGUISED, MIXED, Examples
+from train.prior_counting import Counting
+from train.prior_examples import DISGUISED, MIXED, Examples, crowded
 from train.prior_start import start
 from train.shards import FREE_EVERY
 
 BUCKETS = 3
 START_SCENES = 30_000
+CROWDED = 4  # so many times as often scenes of three and four are drawn: they are learned last
 EDGES = 0.8  # chance that a free scene is given its edge map: a fifth of all
 
 
@@ -50,7 +52,7 @@ def evaluate(prior: nn.Module, examples: Examples, count: int = 512) -> dict[str
             ("pictures", [list(range(len(examples.rows[side][i].nouns))) for i in index]),
             ("words", [[] for _ in index]),
         ):
-            text, pictures = examples.interleaved(side, index, shown, random.Random(0))
+            text, pictures, _ = examples.interleaved(side, index, shown, random.Random(0))
             predicted = predict(prior, text, control, noise)
             result[f"cosine_{name}_{side}"] = float(F.cosine_similarity(predicted, target).mean())
             asked = examples.target(side, index, shown, pictures)
@@ -71,7 +73,7 @@ def write_predictions(prior: nn.Module, examples: Examples, folder: Path, count:
     for first in range(0, count, 128):
         index = list(range(first, min(count, first + 128)))
         shown = [list(range(len(examples.rows["train"][i].nouns))) for i in index]
-        text, _ = examples.interleaved("train", index, shown, random.Random(first))
+        text, _, _ = examples.interleaved("train", index, shown, random.Random(first))
         control = examples.control("train", index, [False] * len(index))
         noise = torch.randn(control.shape, generator=generator(3, first))
         rows.append(predict(prior, text, control, noise).half().numpy())
@@ -81,13 +83,13 @@ def write_predictions(prior: nn.Module, examples: Examples, folder: Path, count:
     part.replace(folder / "train-predicted.npy")
 
 
-def draw_alike(rng: random.Random, lengths: list[int], batch: int) -> list[int]:
-    """Indices of `batch` scenes with captions of similar length, so that little is padded.
+def draw_alike(rng: random.Random, scenes: list[int], lengths: list[int], batch: int) -> list[int]:
+    """`batch` of the `scenes` with captions of similar length, so that little is padded.
 
     One of `BUCKETS` equal parts, by length, of that many times `batch` scenes drawn at random: each
-    scene is as likely as any other.
+    entry is as likely as any other.
     """
-    drawn = rng.sample(range(len(lengths)), min(BUCKETS * batch, len(lengths)))
+    drawn = rng.sample(scenes, min(BUCKETS * batch, len(scenes)))
     drawn.sort(key=lengths.__getitem__)
     first = rng.randrange(len(drawn) // batch) * batch
     return drawn[first : first + batch]
@@ -102,6 +104,7 @@ class Batch:
     noise: Tensor
     target: Tensor
     keys: Tensor
+    numbers: Tensor  # (n, L): of the subject that a token belongs to
 
     @property
     def pooled(self) -> Tensor:
@@ -133,11 +136,18 @@ class Stickers:
         self.dimension = clip.embed_dim
         self.inverse_temperature = clip.model.logit_scale.exp()
         self.size, self.seed = batch, seed
-        self._lengths = [len(row.caption) for row in self.examples.rows["train"]]
+        rows = self.examples.rows["train"]
+        self._lengths = [len(row.caption) for row in rows]
+        self._scenes = [i for i, r in enumerate(rows) for _ in range(CROWDED if crowded(r) else 1)]
 
     def network(self, prior: Prior) -> nn.Module:
         """What is given a batch's inputs."""
+        self._counting = Counting(prior)
         return prior
+
+    def aside(self, batch: Batch) -> dict[str, Tensor]:
+        """Losses beside Eq. 1, of the last batch that the network was given."""
+        return {"counting": self._counting.loss(batch.numbers)}
 
     def start(self, prior: Prior) -> None:
         """Sets the prior to closed forms fitted on these scenes."""
@@ -147,16 +157,19 @@ class Stickers:
         """The scenes of a step, with captions of similar length."""
         examples, seed = self.examples, self.seed
         rng = random.Random(f"{seed}-{step}")
-        index = draw_alike(rng, self._lengths, self.size)
+        index = draw_alike(rng, self._scenes, self._lengths, self.size)
         shown = [examples.shown(examples.rows["train"][i], rng) for i in index]
         given = [i % FREE_EVERY == 0 and rng.random() < EDGES for i in index]
         rows = [examples.rows["train"][i] for i in index]
         strong = [examples.strengths(row, one, rng) for row, one in zip(rows, shown, strict=True)]
-        text, pictures = examples.interleaved("train", index, shown, rng, DISGUISED, strong, MIXED)
+        text, pictures, numbers = examples.interleaved(
+            "train", index, shown, rng, DISGUISED, strong, MIXED
+        )
         target = examples.target("train", index, shown, pictures, strong)
         noise = torch.randn(target.shape, generator=generator(seed, step))
         keys = torch.tensor([key_of(examples.rows["train"][i].caption) for i in index])
-        return Batch(text, examples.control("train", index, given), noise, target, keys)
+        control = examples.control("train", index, given)
+        return Batch(text, control, noise, target, keys, numbers)
 
     def evaluate(self, prior: nn.Module) -> dict[str, float]:
         """Held-out metrics."""
