@@ -900,7 +900,8 @@ def test_tokens_learn_whose_they_are() -> None:
     assert counting.loss(torch.zeros_like(numbers)) == 0
     with torch.no_grad():
         copy.deepcopy(prior)(noise, noise, text, mask, noise)  # as the loop keeps an average
-    assert not counting.seen
+        prior(noise, noise, text, mask, noise)
+        assert counting.loss(numbers) > 0 and not counting.seen
 
 
 def test_who_stands_free_of_whom() -> None:

@@ -6,6 +6,8 @@ after it say so. So tokens are asked for the number of their subject after every
 one attends to, along fixed directions, which cost the prior no weights.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,15 +26,19 @@ class Counting:
         config = prior.config
         width = config.num_attention_heads * config.attention_head_dim
         self.directions = torch.randn(width, MAX_SUBJECTS, generator=generator(0, 0)) / width**0.5
-        self.seen: list[Tensor] = []
+        self.seen: list[Tensor] = []  # tokens after each block, of the last pass
         seen = self.seen  # a copy of the prior must not copy what this object holds
 
-        def watch(_block: object, _given: object, tokens: Tensor) -> None:
-            if tokens.requires_grad:
+        def watch(number: int) -> Callable[[object, object, Tensor], None]:
+            def keep(_block: object, _given: object, tokens: Tensor) -> None:
+                if number == 0:
+                    seen.clear()
                 seen.append(tokens)
 
-        for block in prior.transformer_blocks[:-1]:
-            block.register_forward_hook(watch)
+            return keep
+
+        for number, block in enumerate(prior.transformer_blocks[:-1]):
+            block.register_forward_hook(watch(number))
 
     def loss(self, numbers: Tensor) -> Tensor:
         """`WEIGHT` times the mean cross-entropy; 0 where no token belongs to a subject.
