@@ -11,8 +11,8 @@ try:  # Spaces that lend a GPU per call need this before anything imports torch.
 except ImportError:
     spaces = None
 
+from lambda_eclipse.ui.compose.jobs import warm_up
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.jobs import warm_up
 from lambda_eclipse.ui.page import build, launch
 
 

@@ -205,7 +205,7 @@ def _build(model_cfg: dict[str, Any], dtype: torch.dtype) -> nn.Module:
 
     timm_name = model_cfg["vision_cfg"].get("timm_model_name") or ""
     if timm_name.startswith("pocket_"):
-        import lambda_eclipse.tower  # noqa: F401  (the import registers the tower with timm)
+        import lambda_eclipse.pocket.tower  # noqa: F401  (the import registers the tower with timm)
     if timm_name:
         model_cfg["vision_cfg"]["timm_model_pretrained"] = False
     kind = "CustomTextCLIP" if model_cfg.pop("custom_text", False) else "CLIP"

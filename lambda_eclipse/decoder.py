@@ -31,8 +31,8 @@ from lambda_eclipse.weights import WeightsError, read_json, verify
 CLASSES = {
     "UNet2DConditionModel": "diffusers",
     "VQModel": "diffusers",
-    "PocketUNet": "lambda_eclipse.unet",
-    "PocketMOVQ": "lambda_eclipse.movq",
+    "PocketUNet": "lambda_eclipse.pocket.unet",
+    "PocketMOVQ": "lambda_eclipse.pocket.movq",
 }
 
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse import paper
-from lambda_eclipse.onednn import Linear
+from lambda_eclipse.cpu_linear import Linear
 from lambda_eclipse.weights import (
     WeightsError,
     load_module,

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 [ -x .venv/bin/python ] || "${PYTHON:-python3}" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check \
   -r requirements.txt -r requirements-dev.txt
-.venv/bin/python tests/browser.py
+.venv/bin/python tests/support/browser.py
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

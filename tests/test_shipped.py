@@ -3,11 +3,11 @@
 import pytest
 import torch.nn.functional as F
 
-from lambda_eclipse.insight import likeness
+from lambda_eclipse.insight.likeness import likeness
 from lambda_eclipse.pipeline import Request, Studio, Subject
-from lambda_eclipse.ui.examples import SUBJECTS
-from train.steering import SYNONYMS, synonyms
-from train.stickers.concepts import CONCEPTS
+from lambda_eclipse.ui.widgets.examples import SUBJECTS
+from train.measure.steering import SYNONYMS, synonyms
+from train.world.concepts import CONCEPTS
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,13 @@ import torch
 from PIL import Image
 
 from lambda_eclipse import stacks
-from lambda_eclipse.checksums import checksums
 from lambda_eclipse.finetune import Lesson, begin, finished, learn, read_concepts, restore, state
 from lambda_eclipse.images import open_picture
+from lambda_eclipse.keep.checksums import checksums
 from lambda_eclipse.stacks import PATTERNS, STACKS, Finetuning
 from lambda_eclipse.weights import resolve, write_whole
-from train.export import save_module
-from train.loop import CHECKPOINT
+from train.loop.export import save_module
+from train.loop.loop import CHECKPOINT
 
 REPORT_EVERY = 10
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")

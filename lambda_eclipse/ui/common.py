@@ -10,9 +10,9 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.ui.engine import HEARTBEAT_S
 from lambda_eclipse.ui.form import STACKS_OWN
-from lambda_eclipse.ui.spoken import Spoken
+from lambda_eclipse.ui.i18n.spoken import Spoken
+from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.text import progress_html
-from lambda_eclipse.ui.texts import t
 
 # One job at a time uses the models; the others of all visitors wait in one line. What may fail is
 # queued in any case: Gradio shows no message of an event that is not.

@@ -16,11 +16,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lambda_eclipse.ui import language
-from lambda_eclipse.ui.core_texts import told
+from lambda_eclipse.ui.i18n import language
+from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n.spoken import again
+from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Pace, Run, Update
-from lambda_eclipse.ui.spoken import again
-from lambda_eclipse.ui.texts import t
 
 HEARTBEAT_S = (
     0.25  # a generator can only be closed while it is suspended: yield at least this often

@@ -7,8 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.jobs import Part
-from lambda_eclipse.ui.texts import t
+from lambda_eclipse.ui.compose.jobs import Part
+from lambda_eclipse.ui.i18n.texts import t
 
 # The values of one slot, in this order.
 PART = ("noun", "picture", "mask", "strength", "mention")

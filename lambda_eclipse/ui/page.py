@@ -7,24 +7,25 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from lambda_eclipse.ui import language, scripts
-from lambda_eclipse.ui.chooser import language_chooser
+from lambda_eclipse.ui.browser import scripts
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, stop_with
-from lambda_eclipse.ui.compose import Compose, compose_view, tell_cost
-from lambda_eclipse.ui.compose_actions import ComposeActions
+from lambda_eclipse.ui.compose.handlers import ComposeActions
+from lambda_eclipse.ui.compose.result_handlers import ResultsActions
+from lambda_eclipse.ui.compose.view import Compose, compose_view, tell_cost
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.examples import SUBJECTS
-from lambda_eclipse.ui.explore import Explore, explore_view, tell_costs
-from lambda_eclipse.ui.explore_form import PICTURES
-from lambda_eclipse.ui.keep import keep_view, wire_keep
+from lambda_eclipse.ui.explore.form import PICTURES
+from lambda_eclipse.ui.explore.view import Explore, explore_view, tell_costs
+from lambda_eclipse.ui.i18n import language
+from lambda_eclipse.ui.i18n.spoken import Spoken, again
+from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.keep.view import keep_view, wire_keep
 from lambda_eclipse.ui.own_files import with_own_path
-from lambda_eclipse.ui.results_actions import ResultsActions
-from lambda_eclipse.ui.spoken import Spoken, again
-from lambda_eclipse.ui.teach import teach_panel
+from lambda_eclipse.ui.teach.view import teach_panel
 from lambda_eclipse.ui.text import status_html
-from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.theme import STYLE, theme
 from lambda_eclipse.ui.visit import Visit
+from lambda_eclipse.ui.widgets.examples import SUBJECTS
+from lambda_eclipse.ui.widgets.language_menu import language_chooser
 
 POLL_S = 1.0
 SAME = "(value) => value"

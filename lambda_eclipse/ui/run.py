@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_eclipse.ui.texts import t
+from lambda_eclipse.ui.i18n.texts import t
 
 PREVIEW_EVERY_S = 0.8
 CACHE_ENTRIES = 64

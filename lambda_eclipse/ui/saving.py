@@ -9,12 +9,12 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from lambda_eclipse.ui.jobs import Order, Painted
-from lambda_eclipse.ui.results import likeness_html, seeds_note
+from lambda_eclipse.ui.compose.jobs import Order, Painted
+from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.text import progress_html
-from lambda_eclipse.ui.texts import t
 from lambda_eclipse.ui.visit import Kept, Visit
+from lambda_eclipse.ui.widgets.results import likeness_html, seeds_note
 
 
 def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = None) -> str:
@@ -22,7 +22,7 @@ def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = N
 
     `name`: without extension; by default it tells the seed.
     """
-    from lambda_eclipse.recipe import write
+    from lambda_eclipse.keep.recipe import write
 
     content = write(painted.picture.image, painted.recipe if with_recipe else None)
     return visit.file(f"{name or f'lambda-eclipse-{painted.picture.seed}'}.png", content)
@@ -30,7 +30,7 @@ def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = N
 
 def content(path: str, with_recipe: bool) -> bytes:
     """The file of a finished picture, with the recipe that it has or without."""
-    from lambda_eclipse.recipe import write
+    from lambda_eclipse.keep.recipe import write
 
     data = Path(path).read_bytes()
     return data if with_recipe else write(Image.open(io.BytesIO(data)), None)

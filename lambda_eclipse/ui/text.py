@@ -8,10 +8,10 @@ from itertools import zip_longest
 
 import gradio as gr
 
-from lambda_eclipse.ui.core_texts import told
 from lambda_eclipse.ui.engine import EngineError, Status
+from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Pace, Update
-from lambda_eclipse.ui.texts import t
 
 log = logging.getLogger(__name__)
 

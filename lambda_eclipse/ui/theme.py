@@ -4,7 +4,7 @@ from pathlib import Path
 
 import gradio as gr
 
-STYLE = Path(__file__).with_name("style.css")
+STYLE = Path(__file__).parent / "browser" / "style.css"
 
 
 def theme() -> gr.themes.Base:

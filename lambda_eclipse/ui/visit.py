@@ -14,9 +14,9 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-from lambda_eclipse.ui.jobs import Order, Painted
-from lambda_eclipse.ui.jobs_square import Square
-from lambda_eclipse.ui.jobs_teach import Begun, Taught, by
+from lambda_eclipse.ui.compose.jobs import Order, Painted
+from lambda_eclipse.ui.explore.jobs import Square
+from lambda_eclipse.ui.teach.jobs import Begun, Taught, by
 
 MAX_KEPT = 60  # pictures in the history; each has a file and an embedding
 MAX_SHELF = 24

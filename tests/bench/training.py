@@ -21,23 +21,24 @@ import numpy as np
 import torch
 
 from lambda_eclipse import paper
-from lambda_eclipse.onednn import AVAILABLE, product
+from lambda_eclipse.cpu_linear import AVAILABLE, product
 from lambda_eclipse.prior import PriorConfig
 from lambda_eclipse.tokens import Tokenizer
 from tests.bench.clocks import Clock, add_busy, choose, timed
 from tests.bench.prompts import prompts
 from tests.bench.stock import padded, run_stock, stock_prior
-from train import feature_shards, features, prior_run
-from train.caption_pipeline import engines
-from train.caption_pipeline.stickers import write_side
-from train.feature_shards import FeatureShards, Source, encode
-from train.loop import Run, train
-from train.loss import gather_texts, prior_loss
-from train.packed import flops
-from train.plan import A100_FLOPS, TRAINING_PASSES
-from train.prior_features import Batches, Features
-from train.prior_presets import PRESETS
-from train.tars import read_done, write_tar
+from train.data import feature_shards, features
+from train.data.caption_pipeline import engines
+from train.data.caption_pipeline.stickers import write_side
+from train.data.feature_shards import FeatureShards, Source, encode
+from train.data.tars import read_done, write_tar
+from train.loop.loop import Run, train
+from train.prior import run as prior_run
+from train.prior.batches import Batches, Features
+from train.prior.loss import gather_texts, prior_loss
+from train.prior.packed import flops
+from train.prior.plan import A100_FLOPS, TRAINING_PASSES
+from train.prior.presets import PRESETS
 
 EXAMPLES, PER_SHARD = 512, 128
 SQUARE = 1024  # side of the matrices that the machine's rate is measured with

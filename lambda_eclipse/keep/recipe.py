@@ -1,0 +1,268 @@
+"""Recipes: what a PNG carries so that its picture can be painted again, bit for bit.
+
+A recipe is JSON in a text chunk, and never holds a photo:
+
+- A subject is kept as its embedding, in full float32: the prior sees nothing else of it.
+- The edge control is kept as the edge map that the encoder saw, one bit per pixel. Edges can't be
+  found again without their photo, and other than an embedding a map can be shown on the page,
+  and encoded by any stack.
+- A picture is one of those painted with it in one go, whose number and place reach its last bits
+  (see `decoder`). So the recipe tells the picture's place in its request, and the same batch is
+  painted again. What else is in the batch does not matter.
+
+Files come from strangers: everything read is checked, and wrong files end in a RecipeError.
+
+Letters: D embedding width, P side of a picture in px.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, PngImagePlugin
+from torch import Tensor
+
+from lambda_eclipse import __version__
+from lambda_eclipse.keep.checksums import checksums_of
+from lambda_eclipse.keep.png import (
+    FORMAT,
+    MAX_SIDE_PX,
+    XMP,
+    XMP_KEYWORD,
+    RecipeError,
+    add_text,
+    content_of,
+    edges_of,
+    edges_text,
+    field,
+    floats,
+    floats_text,
+    number,
+    png_bytes,
+    reading,
+    string,
+    text_in,
+)
+from lambda_eclipse.pipeline import Picture, Request, Studio, Subject
+from lambda_eclipse.stacks import PATTERNS, Models, Stack
+
+KEYWORD = "lambda-eclipse"
+MAX_BATCH = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How one picture was painted.
+
+    request: the whole request. Each subject has its embedding and no picture; steps and guidance
+        are numbers; `canny` is None, what it became is in `edges`.
+    index: which of the request's pictures, 0..count − 1. batch_size: painted in one go at most.
+    stack: its name. weights: SHA-256 of "clip", "prior" and "decoder", as by `checksums_of`.
+    versions: of the packages that compute. device: "cpu", "cuda" or "mps". size_px: P.
+    embedding: (D,) float32, of a picture painted from this very point, of a square say, instead of
+        from what the prior makes of the request. The seed is the decoder's then, the count 1, and
+        the prompt is just a note.
+    """
+
+    request: Request
+    index: int
+    batch_size: int
+    stack: str
+    weights: Mapping[str, str]
+    versions: Mapping[str, str]
+    device: str
+    size_px: int
+    embedding: Tensor | None = None
+
+    @classmethod
+    def from_request(cls, studio: Studio, request: Request, index: int = 0) -> Recipe:
+        """The recipe of picture `index` (0..count − 1) of what `studio` paints for `request`.
+
+        Subjects that come with a picture only are encoded here, so give the request that was
+        painted with their embeddings where they are at hand; `dataclasses.replace` turns the
+        recipe of one picture into that of the next. Raises RecipeError for an index out of range,
+        RequestError and PictureError for the request.
+        """
+        request.check()
+        subjects = tuple(
+            Subject(
+                one.noun,
+                strength=float(one.strength),
+                embedding=studio.subject_embedding(one),
+                occurrence=one.occurrence,
+            )
+            for one in request.subjects
+        )
+        explicit, edges = _explicit(request, studio.models.stack), studio.edges(request)
+        kept = replace(explicit, subjects=subjects, canny=None, edges=edges)
+        return _checked(cls(kept, index, **circumstances(studio.models)))
+
+    @classmethod
+    def from_point(
+        cls,
+        studio: Studio,
+        picture: Picture,
+        steps: int | None = None,
+        guidance: float | None = None,
+        *,
+        prompt: str = "",
+    ) -> Recipe:
+        """The recipe of a picture that `Studio.at` painted.
+
+        One of `Studio.grid`, painted with others in one go, it gives again up to rounding only.
+        steps, guidance: as they were given for painting. prompt: a note of what it shows. Raises
+        RequestError for values out of range.
+        """
+        request = Request(prompt, seed=picture.seed, steps=steps, guidance=guidance)
+        kept = _explicit(request, studio.models.stack)
+        embedding = picture.embedding.detach().float().cpu()
+        return _checked(cls(kept, 0, embedding=embedding, **circumstances(studio.models)))
+
+    def to_json(self) -> str:
+        """The recipe as ASCII JSON; floats come back bit for bit."""
+        request, control = self.request, None
+        if request.edges is not None:
+            low, high = request.canny_low, request.canny_high
+            control = {"edges": edges_text(request.edges), "low": low, "high": high}
+        content = {
+            "format": FORMAT,
+            "versions": dict(self.versions),
+            "stack": self.stack,
+            "weights": dict(self.weights),
+            "device": self.device,
+            "prompt": request.prompt,
+            "subjects": [
+                {
+                    "noun": subject.noun,
+                    "strength": subject.strength,
+                    "occurrence": subject.occurrence,
+                    "embedding": floats_text(subject.embedding),
+                }
+                for subject in request.subjects
+            ],
+            "canny": control,
+            "seed": request.seed,
+            "count": request.count,
+            "index": self.index,
+            "batch_size": self.batch_size,
+            "steps": request.steps,
+            "guidance": request.guidance,
+            "size_px": self.size_px,
+            "embedding": None if self.embedding is None else floats_text(self.embedding),
+        }
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read `to_json` back. Raises RecipeError for damaged, absurd and newer recipes."""
+        with reading("recipe"):
+            content = content_of(text, "recipe")
+            control, embedding = content.get("canny"), content.get("embedding")
+            weights, versions = (field(content, name, dict) for name in ("weights", "versions"))
+            request = Request(
+                string(content, "prompt"),
+                tuple(_subject(one) for one in field(content, "subjects", list)),
+                seed=field(content, "seed", int),
+                count=field(content, "count", int),
+                steps=field(content, "steps", int),
+                guidance=number(content, "guidance"),
+            )
+            if control is not None:
+                low, high = number(control, "low"), number(control, "high")
+                edges = edges_of(string(control, "edges"))
+                request = replace(request, canny_low=low, canny_high=high, edges=edges)
+            recipe = cls(
+                request,
+                field(content, "index", int),
+                field(content, "batch_size", int),
+                stack=string(content, "stack"),
+                weights={part: string(weights, part) for part in PATTERNS},
+                versions={name: string(versions, name) for name in versions},
+                device=string(content, "device"),
+                size_px=field(content, "size_px", int),
+                embedding=None if embedding is None else floats(string(content, "embedding")),
+            )
+            return _checked(recipe)
+
+
+def write(image: Image.Image, recipe: Recipe | None) -> bytes:
+    """A picture as a PNG file: always with IPTC's mark, and with its recipe unless None.
+
+    Raises RecipeError when the recipe is larger than readers accept (a prompt of a million
+    letters).
+    """
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt(XMP_KEYWORD, XMP)
+    if recipe is not None:
+        add_text(info, KEYWORD, recipe.to_json())
+    return png_bytes(image, pnginfo=info)
+
+
+def read(source: str | Path | bytes) -> Recipe:
+    """The recipe in a PNG: a path, or the bytes of a file. The pixels are not looked at.
+
+    Raises NoRecipeError where there is none, and RecipeError for a file that is missing, and for
+    recipes that are damaged, absurd, or of a newer format.
+    """
+    return Recipe.from_json(text_in(source, KEYWORD, "recipe"))
+
+
+def circumstances(models: Models) -> dict[str, Any]:
+    """The fields of a recipe that are the same for all that `models` paint."""
+    return {
+        "batch_size": models.stack.batch_size,
+        "stack": models.stack.name,
+        "weights": checksums_of(models),
+        "versions": {
+            "lambda_eclipse": __version__,
+            "torch": str(torch.__version__),  # with the build, which the package's version lacks
+            "diffusers": metadata.version("diffusers"),
+            "open_clip": metadata.version("open_clip_torch"),
+        },
+        "device": models.device.type,
+        "size_px": models.decoder.native_size_px,
+    }
+
+
+def _explicit(request: Request, stack: Stack) -> Request:
+    """The request with the stack's defaults filled in, and plain numbers that JSON can hold."""
+    steps = stack.steps if request.steps is None else request.steps
+    guidance = stack.guidance if request.guidance is None else request.guidance
+    return replace(
+        request,
+        seed=int(request.seed),
+        count=int(request.count),
+        steps=int(steps),
+        guidance=float(guidance),
+        canny_low=float(request.canny_low),
+        canny_high=float(request.canny_high),
+    )
+
+
+def _checked(recipe: Recipe) -> Recipe:
+    """The recipe, if all its numbers are in range; RequestError or RecipeError otherwise."""
+    request = recipe.request
+    (request if recipe.embedding is None else replace(request, prompt="a point")).check()
+    for what, value, low, high in (
+        ("index", recipe.index, 0, request.count - 1),
+        ("batch size", recipe.batch_size, 1, MAX_BATCH),
+        ("size in px", recipe.size_px, 1, MAX_SIDE_PX),
+        ("high Canny threshold", request.canny_high, 0, 1000),
+        ("low Canny threshold", request.canny_low, 0, request.canny_high),
+    ):
+        if not low <= value <= high:
+            raise RecipeError(f"The {what} is {value}: it must be between {low} and {high}.")
+    return recipe
+
+
+def _subject(content: Any) -> Subject:
+    embedding = floats(string(content, "embedding"))
+    noun, strength = string(content, "noun"), number(content, "strength")
+    occurrence = None if content.get("occurrence") is None else field(content, "occurrence", int)
+    return Subject(noun, strength=strength, embedding=embedding, occurrence=occurrence)

@@ -1,0 +1,72 @@
+"""The panel that teaches the decoder a subject of the visitor's, for this visit alone."""
+
+from typing import Any
+
+import gradio as gr
+
+from lambda_eclipse.ui.common import HEAVY, LESSON, PRIVATE, stop_with, waiting
+from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.teach.handlers import STEPS, USUAL_STEPS, TeachActions
+
+
+def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
+    """Lay out the panel, closed, and wire it; the events that learn."""
+    actions = TeachActions(engine)
+    with gr.Accordion(t("teach.title"), open=False, elem_id="teach-panel") as panel:
+        gr.HTML(t("teach.about"), elem_id="teach-about")
+        with gr.Row():
+            with gr.Column(scale=6, min_width=320):
+                files = gr.File(
+                    label=t("teach.pictures"), file_count="multiple", file_types=["image"],
+                    type="filepath", height=140, elem_id="teach-pictures",
+                )  # fmt: skip
+                with gr.Row():
+                    noun = gr.Textbox(label=t("slot.noun"), max_lines=1, elem_id="teach-noun")
+                    prompt = gr.Textbox(
+                        label=t("teach.prompt"), max_lines=2, elem_id="teach-prompt"
+                    )
+                steps = gr.Slider(
+                    *STEPS, USUAL_STEPS, step=10, label=t("teach.steps"), elem_id="teach-steps"
+                )
+                with gr.Row(elem_classes="le-actions"):
+                    go = gr.Button(t("teach.go"), variant="primary", scale=3, elem_id="teach")
+                    stop = gr.Button(t("stop"), variant="stop", min_width=90, elem_id="teach-stop")
+                cost = gr.HTML(t("cost.unknown"), elem_id="teach-cost", elem_classes="le-cost")
+            with gr.Column(scale=5, min_width=320):
+                progress = gr.HTML(elem_id="teach-progress", elem_classes="le-news")
+                with gr.Row():
+                    before = _picture(t("teach.before"), "teach-before")
+                    after = _picture(t("teach.after"), "teach-after")
+                seen = gr.Gallery(
+                    label=t("teach.seen"), columns=5, height="auto", object_fit="contain",
+                    buttons=[], allow_preview=False, interactive=False, format="png",
+                    elem_id="teach-seen",
+                )  # fmt: skip
+                state = gr.HTML(
+                    t("teach.state.shared"),
+                    elem_id="teach-state",
+                    elem_classes=["le-news", "le-cost"],
+                )
+                with gr.Row():
+                    use = gr.Button(t("teach.use"), elem_id="teach-use")
+                    forget = gr.Button(t("teach.forget"), elem_id="teach-forget")
+    shown = [seen, before, after, progress, state]
+    go.click(None, None, None, progress, js=waiting("teach-after"), **PRIVATE)
+    taught = go.click(
+        actions.teach, [visit, files, noun, prompt, steps], shown, **PRIVATE, **LESSON
+    )
+    stopped = stop_with(stop, [taught], progress)
+    stopped.then(actions.finish, visit, shown, **PRIVATE, **HEAVY)
+    use.click(actions.use, visit, state, **PRIVATE)
+    forget.click(actions.forget, visit, shown, **PRIVATE)
+    for event in (panel.expand, steps.change, taught.then):
+        event(actions.cost, steps, cost, queue=False, **PRIVATE)
+    return [taught]
+
+
+def _picture(label: str, elem_id: str) -> gr.Image:
+    return gr.Image(
+        label=label, type="filepath", interactive=False, format="png", height=220,
+        buttons=["download", "fullscreen"], min_width=120, elem_id=elem_id,
+    )  # fmt: skip

@@ -1,0 +1,198 @@
+"""The square to drag: a Gradio component whose value is a point {"x": …, "y": …} in [0, 1]²."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from lambda_eclipse.ui.i18n.spoken import Spoken
+from lambda_eclipse.ui.i18n.texts import t
+
+# The template never changes, so that Gradio has nothing to render again while a finger is down.
+# Where the handle is comes from two CSS variables; what a visitor typed goes in as textContent.
+# What must not be lost stands here, not in props: an update before the view is first shown, such as
+# a picture sent to a corner, leaves nothing of them but what it brings.
+TEMPLATE = """
+<div class="le-square">
+  <span class="le-corner le-tl"></span><span class="le-corner le-tr"></span>
+  <span class="le-corner le-bl"></span><span class="le-corner le-br"></span>
+  <svg viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">
+    <polyline class="le-trail" points="" vector-effect="non-scaling-stroke"/></svg>
+  <div class="le-cross-x"></div><div class="le-cross-y"></div>
+  <div class="le-handle" role="slider" tabindex="0" aria-valuemin="0" aria-valuemax="100"
+    aria-label="{handle}" data-where="{where}"></div>
+</div>
+"""
+
+SCRIPT = """
+const clamp = (v) => Math.min(1, Math.max(0, v));
+const part = (name) => element.querySelector('.le-' + name);
+let dragging = null;
+let moved = null;
+let trail = [];
+
+function show() {
+  const point = props.value || {x: 0.5, y: 0.5};
+  const square = part('square');
+  if (!square) return;
+  square.style.setProperty('--le-x', point.x);
+  square.style.setProperty('--le-y', point.y);
+  square.style.backgroundImage = props.backdrop ? 'url("' + encodeURI(props.backdrop) + '")' : '';
+  const handle = part('handle');
+  const across = Math.round(point.x * 100), down = Math.round(point.y * 100);
+  handle.setAttribute('aria-valuenow', across);
+  handle.setAttribute(
+    'aria-valuetext', handle.dataset.where.replace('{x}', across).replace('{y}', down));
+  ['tl', 'tr', 'bl', 'br'].forEach((name, i) => {
+    part(name).textContent = (props.corners || [])[i] || '';
+  });
+  const line = trail.length ? trail : (props.path || []);
+  part('trail').setAttribute('points', line.map((p) => p.join(',')).join(' '));
+}
+
+function begin() {
+  if (!props.drawing) return trigger('start');
+  const point = props.value || {x: 0.5, y: 0.5};
+  trail = dragging === null && !trail.length ? [[point.x, point.y]] : trail;
+}
+
+function finish() {
+  if (!props.drawing) return trigger('release');
+  if (trail.length > 1) trigger('apply', {points: trail});
+}
+
+function put(x, y) {
+  x = Math.round(clamp(x) * 100) / 100;
+  y = Math.round(clamp(y) * 100) / 100;
+  const old = props.value || {};
+  if (old.x === x && old.y === y) return;
+  props.value = {x: x, y: y};
+  if (props.drawing) trail.push([x, y]);
+  show();
+  if (!props.drawing) trigger('input');
+}
+
+function follow(event) {
+  const box = part('square').getBoundingClientRect();
+  put((event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+}
+
+function letGo(event) {
+  if (dragging !== event.pointerId) return;
+  dragging = null;
+  part('square').classList.remove('le-dragging');
+  finish();
+}
+
+element.addEventListener('pointerdown', (event) => {
+  if (event.button !== 0 || !event.target.closest('.le-square')) return;
+  event.preventDefault();
+  dragging = event.pointerId;
+  element.setPointerCapture(event.pointerId);
+  part('square').classList.add('le-dragging');
+  trail = [];
+  begin();
+  part('handle').focus({preventScroll: true});
+  follow(event);
+});
+element.addEventListener('pointermove', (event) => {
+  if (dragging === event.pointerId) follow(event);
+});
+element.addEventListener('pointerup', letGo);
+element.addEventListener('pointercancel', letGo);
+
+element.addEventListener('keydown', (event) => {
+  const step = event.shiftKey ? 0.01 : 0.05;
+  const moves = {
+    ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
+    Home: [-1, 0], End: [1, 0], PageUp: [0, -1], PageDown: [0, 1],
+  };
+  const move = moves[event.key];
+  if (!move) return;
+  event.preventDefault();
+  const point = props.value || {x: 0.5, y: 0.5};
+  if (moved === null) begin();
+  put(point.x + move[0], point.y + move[1]);
+  clearTimeout(moved);
+  moved = setTimeout(() => { moved = null; finish(); }, 500);
+});
+
+watch(['value', 'corners', 'backdrop'], show);
+watch(['drawing', 'path'], () => { trail = []; show(); });
+show();
+"""
+
+# In the order of the embeddings of a square.
+CORNER_NAMES = ("top_left", "top_right", "bottom_left", "bottom_right")
+CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
+
+
+def _template() -> str:
+    said = {"handle": t("pad.label"), "where": t("pad.where", x="{x}", y="{y}")}
+    return TEMPLATE.format(**{name: escape(text, quote=True) for name, text in said.items()})
+
+
+class SquarePad(gr.HTML):
+    """A square with a handle for mouse, touch and keyboard.
+
+    Events: `start` before the first move, `input` while the point moves, `release` when it was let
+    go (for the keyboard: half a second after the last key). While `drawing` is set, none of these
+    but `apply` comes, with the `points` of the line that was drawn, each [x, y]. `corners` are the
+    four labels from top left to bottom right; `backdrop` is a data URI of a picture to lay under
+    the square, or ""; `path` is a line to show.
+    """
+
+    def __init__(self, value: Any = None, **kwargs: Any) -> None:
+        kwargs.setdefault("corners", list(CORNERS))
+        kwargs.setdefault("backdrop", "")
+        kwargs.setdefault("drawing", False)
+        kwargs.setdefault("path", [])
+        super().__init__(
+            value=value or {"x": 0.5, "y": 0.5},
+            html_template=Spoken(_template),
+            js_on_load=SCRIPT,
+            apply_default_css=False,
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> tuple[float, float]:
+        """The point (x, y), clamped to the square; the centre when the payload is no point."""
+        try:
+            x, y = float(payload["x"]), float(payload["y"])
+        except (TypeError, KeyError, ValueError):
+            return 0.5, 0.5
+        return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+
+    def postprocess(self, value: Any) -> dict[str, float]:
+        """Takes (x, y) or {"x": …, "y": …}."""
+        if isinstance(value, dict):
+            value = value["x"], value["y"]
+        x, y = value or (0.5, 0.5)
+        return {"x": float(x), "y": float(y)}
+
+    def api_info(self) -> dict[str, Any]:
+        number = {"type": "number", "minimum": 0, "maximum": 1}
+        return {"type": "object", "properties": {"x": number, "y": number}}
+
+    def example_payload(self) -> dict[str, float]:
+        return {"x": 0.5, "y": 0.5}
+
+    def example_value(self) -> dict[str, float]:
+        return {"x": 0.5, "y": 0.5}
+
+
+class Line(gr.JSON):
+    """A line of points [x, y] in [0, 1]², which is told to clients as just that."""
+
+    is_template = True  # the browser shows it as what it is derived from
+
+    def api_info(self) -> dict[str, Any]:
+        number = {"type": "number", "minimum": 0, "maximum": 1}
+        point = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+        return {"type": "array", "items": point}
+
+    def example_payload(self) -> list[list[float]]:
+        return [[0, 0], [1, 1]]
+
+    def example_value(self) -> list[list[float]]:
+        return [[0, 0], [1, 1]]

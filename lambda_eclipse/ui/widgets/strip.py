@@ -1,0 +1,129 @@
+"""The token strip: the prompt as the text encoder reads it, and what to mind about it.
+
+A mention of a subject's noun that is not the one it is bound to is a button that binds it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n.texts import t
+
+# One listener on the component: its inside is drawn anew with every letter that is typed.
+SCRIPT = """
+element.addEventListener('click', (event) => {
+  const chip = event.target.closest('button[data-subject]');
+  if (chip) trigger('click', {
+    subject: Number(chip.dataset.subject), mention: Number(chip.dataset.mention),
+  });
+});
+"""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One token. owner: the subject it stands for. choice: (subject, mention) it can be bound to.
+
+    Subjects count from 0, mentions from 1. cut: it comes too late to be read.
+    """
+
+    text: str
+    owner: int | None = None
+    choice: tuple[int, int] | None = None
+    cut: bool = False
+
+
+def read(
+    tokenizer: Any,
+    prompt: str,
+    nouns: Sequence[str],
+    mentions: Sequence[int],
+    slots: Sequence[int],
+) -> tuple[list[Chip], list[str]]:
+    """The chips of a prompt, and warnings: a noun missing, taken twice, many, or cut off.
+
+    mentions: which mention each noun is bound to, from 1; 0 for the first that is free.
+    slots: the number, from 0, that each subject has on the page.
+    """
+    pieces, warnings = tokenizer.pieces(prompt), []
+    limit = tokenizer.context_length - 2
+    owners: dict[int, int] = {}
+    choices: dict[int, tuple[int, int]] = {}
+    bound = [mention - 1 if mention else None for mention in mentions]
+    spans: dict[int, tuple[int, int]] = {}
+    try:
+        spans = dict(enumerate(tokenizer.assign(prompt, nouns, bound)))
+    except ValueError as error:
+        warnings.append(told(str(error)))
+        for index, noun in enumerate(nouns):  # what can be bound is shown all the same
+            try:
+                spans[index] = tokenizer.assign(prompt, [noun], [bound[index]])[0]
+            except ValueError as other:
+                line = told(str(other))
+                warnings += [line] * (line not in warnings)
+    for index, span in spans.items():
+        found = tokenizer.occurrences(prompt, nouns[index])
+        for mention, (start, end) in enumerate(found, start=1):
+            choices.update((at, (slots[index], mention)) for at in range(start, end))
+        owners.update((at, slots[index]) for at in range(*span))
+        same = sum(other.strip().lower() == nouns[index].strip().lower() for other in nouns)
+        if len(found) > same and not mentions[index]:
+            warnings.append(t("strip.several", noun=nouns[index], count=len(found)))
+        word = tokenizer.words_at(prompt, span)
+        if _letters(word) != _letters(nouns[index]):
+            warnings.append(t("strip.plural", noun=nouns[index], word=word))
+    if len(pieces) > limit:
+        rest = " ".join(pieces[limit:])
+        warnings.append(t("strip.cut", limit=limit, rest=rest))
+    chips = []
+    for at, text in enumerate(pieces, start=1):  # position 0 is the start-of-text token
+        owner = owners.get(at)
+        choice = choices.get(at) if owner is None else None
+        chips.append(Chip(text, owner, choice, at > limit))
+    return chips, warnings
+
+
+def strip_html(chips: Sequence[Chip], warnings: Sequence[str] = ()) -> str:
+    """The strip and its warnings; each subject has a number besides its colour."""
+    drawn = "".join(_chip(chip) for chip in chips)
+    lines = "".join(f"<li>{escape(line)}</li>" for line in warnings)
+    below = f'<ul class="le-warn">{lines}</ul>' if lines else ""
+    label = escape(t("strip.label"), quote=True)
+    row = f'<div class="le-strip" role="group" aria-label="{label}">{drawn}</div>' if drawn else ""
+    return row + below
+
+
+def strip_component(elem_id: str) -> gr.HTML:
+    """The strip; its click event carries `subject` and `mention`."""
+    return gr.HTML(
+        js_on_load=SCRIPT, apply_default_css=False, elem_id=elem_id, elem_classes="le-news"
+    )
+
+
+def _chip(chip: Chip) -> str:
+    text = escape(chip.text)
+    if chip.owner is not None:
+        title = t("strip.owner", number=chip.owner + 1)
+        return (
+            f'<span class="le-chip le-s{chip.owner}" title="{title}">{text}'
+            f"<sub>{chip.owner + 1}</sub></span>"
+        )
+    if chip.choice is not None:
+        subject, mention = chip.choice
+        label = escape(t("strip.bind", number=subject + 1, word=chip.text), quote=True)
+        return (
+            f'<button type="button" class="le-chip le-bind le-b{subject}" title="{label}" '
+            f'aria-label="{label}" data-subject="{subject}" data-mention="{mention}">{text}'
+            f"</button>"
+        )
+    if chip.cut:
+        return f'<s class="le-chip le-cut" title="{t("strip.unread")}">{text}</s>'
+    return f'<span class="le-chip">{text}</span>'
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())

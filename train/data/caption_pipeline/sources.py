@@ -1,0 +1,183 @@
+"""Pictures to start from: a folder of them, or WebDataset shards (LAION as img2dataset writes it).
+
+The input is divided into tasks, each of which becomes one shard. Equal input gives equal tasks.
+"""
+
+import hashlib
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+from webdataset.tariterators import base_plus_ext
+
+from lambda_eclipse.images import flatten, open_picture
+from train.data.caption_pipeline.interleaved import encode
+from train.data.caption_pipeline.report import Cause, Report
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+ARCHIVES = (".tar", ".tar.gz", ".tgz")
+_BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error)  # what a broken archive raises
+
+
+@dataclass(frozen=True)
+class Task:
+    """The pictures of one shard to be made.
+
+    source: the folder, or the archive that the names are members of. names: relative to the
+    folder, or members; an entry of an archive without a picture stands as its key. damaged: the
+    archive breaks off behind these.
+    """
+
+    number: int
+    source: str
+    names: tuple[str, ...]
+    damaged: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many pictures."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as all steps see it: `content` is a JPEG, upright RGB, long side ≤ 2048 px.
+
+    sha256: of the file it came as.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+    sha256: str
+
+    def image(self) -> Image.Image:
+        """Decoded, RGB."""
+        return Image.open(io.BytesIO(self.content)).convert("RGB")
+
+
+def plan(source: Path, per_shard: int) -> list[Task]:
+    """The tasks of a folder or of one archive; a folder with archives in it counts as archives.
+
+    Raises ValueError where there is nothing to do.
+    """
+    if per_shard < 1 or per_shard > 10_000:
+        raise ValueError(f"{per_shard} pictures per shard: take 1 to 10000.")
+    if source.is_dir():
+        files = sorted(path for path in source.rglob("*") if not path.is_dir())
+    else:
+        files = [source] if source.exists() else []
+    archives = [path for path in files if path.name.lower().endswith(ARCHIVES)]
+    groups: list[tuple[str, tuple[str, ...], bool]] = []
+    for archive in archives:
+        names, damaged = _members(archive)
+        parts = list(_parts(names, per_shard)) or [()]
+        groups += [(str(archive), part, damaged and part is parts[-1]) for part in parts]
+    if not archives and source.is_dir():
+        pictures = [path.relative_to(source).as_posix() for path in files if _is_picture(path.name)]
+        groups += [(str(source), part, False) for part in _parts(tuple(pictures), per_shard)]
+    if not groups:
+        raise ValueError(
+            f"{source} holds neither pictures ({', '.join(ENDINGS)}) nor WebDataset shards "
+            f"({', '.join(ARCHIVES)}): check --input."
+        )
+    return [Task(i, *group) for i, group in enumerate(groups)]
+
+
+def digest(tasks: list[Task]) -> str:
+    """SHA-256 of what the tasks consist of: tells whether the input is still the same."""
+    rows = "\n".join(
+        f"{Path(task.source).name} {task.damaged} {name}" for task in tasks for name in task.names
+    )
+    return hashlib.sha256(rows.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def read(task: Task, min_px: int) -> tuple[list[Picture], Report]:
+    """The usable pictures of a task; the others are counted by cause.
+
+    `min_px`: both sides at least, of the picture as it came (Appendix B: 1024 × 1024).
+    """
+    report = Report(seen=len(task.names))
+    pictures = []
+    for name, content in _archived(task) if Path(task.source).is_file() else _filed(task):
+        shown = name.encode("utf-8", "replace").decode()  # names may be no valid Unicode
+        if content is not None:
+            picture = _usable(shown, content, min_px)
+        else:
+            picture = Cause.UNREADABLE if _is_picture(name) else Cause.NO_PICTURE
+        if isinstance(picture, Picture):
+            pictures.append(picture)
+        else:
+            report.drop(picture, shown)
+    if task.damaged:
+        report.drop(Cause.ARCHIVE, task.source)
+        report.seen += 1
+    return pictures, report
+
+
+def _usable(name: str, content: bytes, min_px: int) -> Picture | Cause:
+    """The picture, or why it is none."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if min(image.size) < min_px:
+                return Cause.SMALL
+        upright = open_picture(content, name)
+    except Exception:  # decoders raise nearly anything on broken files
+        return Cause.DAMAGED
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Picture(name, encode(flatten(upright), "jpg"), sha256)
+
+
+def _filed(task: Task) -> Iterator[tuple[str, bytes | None]]:
+    for name in task.names:
+        try:
+            yield name, (Path(task.source) / name).read_bytes()
+        except OSError:  # a dead link, no permission, a bad block
+            yield name, None
+
+
+def _archived(task: Task) -> Iterator[tuple[str, bytes | None]]:
+    wanted = {name for name in task.names if _is_picture(name)}
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(task.source) as tar:
+            for member in tar:
+                if len(found) == len(wanted):
+                    break
+                if member.name in wanted:
+                    found[member.name] = tar.extractfile(member).read()
+    except _BROKEN:
+        pass  # `plan` saw that it is damaged; what could be read has been
+    for name in task.names:
+        yield name, found.get(name)
+
+
+def _members(archive: Path) -> tuple[tuple[str, ...], bool]:
+    """One name for each entry of an archive, and whether it breaks off.
+
+    Entries are WebDataset's: members with the same path up to the first dot of their name.
+    """
+    entries: dict[str, str] = {}
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                key, _ = base_plus_ext(member.name)
+                if not member.isfile() or key is None:
+                    continue
+                if entries.setdefault(key, key) == key and _is_picture(member.name):
+                    entries[key] = member.name  # the first, where an entry has several
+    except _BROKEN:
+        return tuple(entries.values()), True
+    return tuple(entries.values()), False
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS)
+
+
+def _parts(names: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

@@ -1,0 +1,57 @@
+"""The steps around the models: a task is read, and what came of it is written.
+
+Between them stands `annotator`; this module does without the models' libraries, so that a process
+that only reads or writes starts quickly.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from train.data.caption_pipeline.engines import Work
+from train.data.caption_pipeline.interleaved import Example, write_shard
+from train.data.caption_pipeline.options import Options
+from train.data.caption_pipeline.report import Report
+from train.data.caption_pipeline.sources import Task, read
+from train.data.caption_pipeline.statistics import counts
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A task on its way: `items` are pictures before the annotator, examples after it."""
+
+    number: int
+    items: list[Any]
+    report: Report
+
+
+def read_step(task: Task, options: Options) -> Chunk:
+    """The usable pictures of a task."""
+    return Chunk(task.number, *read(task, options.min_px))
+
+
+def write_step(chunk: Chunk, out: Path) -> int:
+    """Writes the shard of an annotated chunk; returns its number."""
+    examples: list[Example] = chunk.items
+    report = {**chunk.report.to_json(), **counts(examples)}
+    write_shard(out, chunk.number, examples, report)
+    return chunk.number
+
+
+def load_step(options: Options) -> Callable[[Chunk], Chunk]:
+    """The annotator with its models."""
+    from train.data.caption_pipeline.annotator import Annotator
+
+    return Annotator(options)
+
+
+def work(options: Options, out: Path) -> Work:
+    """All of it, for an engine."""
+    return Work(
+        partial(read_step, options=options),
+        partial(load_step, options),
+        partial(write_step, out=out),
+        gpu=options.device.startswith("cuda"),
+    )

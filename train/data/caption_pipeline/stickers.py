@@ -1,0 +1,104 @@
+"""Sticker world in the format of `interleaved`, so that one trainer reads both.
+
+    python -m train.data.caption_pipeline.stickers --out SHARDS [--count 10000] [--side split]
+
+Pictures are PNG, 128 px. Boxes, scores and masks are null: nothing was measured. Scenes of the
+sides "held" and "seen" are for validation, whatever their checksum; `sha256` is of the PNG. "split"
+is every fifth scene of the side "held", the others of "train": the paper's 80:20 (Sec. 3.2).
+"""
+
+import argparse
+import hashlib
+import re
+from pathlib import Path
+
+from lambda_eclipse import paper
+from train.data.caption_pipeline.interleaved import (
+    FORMAT,
+    Example,
+    Noun,
+    Subject,
+    encode,
+    read_done,
+    write_manifest,
+    write_shard,
+)
+from train.data.caption_pipeline.report import Report
+from train.data.caption_pipeline.run import settle
+from train.data.caption_pipeline.statistics import counts, gather, table, write
+from train.world.render import render, subject_view
+from train.world.scenes import sample_scene
+
+PER_SHARD = 1000
+SPLIT = "split"
+EVERY = round(1 / paper.VALIDATION_SHARE)
+
+
+def example(seed: int, index: int, side: str, breadth: bool = False) -> Example:
+    """The scene number `index` of a seed and side, as `sample_scene` counts them."""
+    if side == SPLIT:
+        side = "train" if (index + 1) % EVERY else "held"
+    scene = sample_scene(seed, index, side, breadth)
+    picture = encode(render(scene), "png")
+    nouns = []
+    for text, sprite in zip(scene.nouns, scene.sprites, strict=True):
+        # Captions name their subjects in order, each as words of its own.
+        start = nouns[-1].end if nouns else 0
+        found = re.compile(rf"\b{re.escape(text)}\b").search(scene.caption, start)
+        if found is None:
+            raise ValueError(f"“{scene.caption}” does not name “{text}” in its place.")
+        nouns.append(Noun(text, sprite.noun, *found.span()))
+    subjects = [
+        Subject(i, encode(subject_view(scene, i), "png")) for i in range(len(scene.sprites))
+    ]
+    return Example(
+        scene.caption,
+        tuple(nouns),
+        tuple(subjects),
+        picture,
+        "png",
+        "train" if side == "train" else "validation",
+        scene.seed,
+        hashlib.sha256(picture).hexdigest(),
+    )
+
+
+def write_side(out: Path, seed: int, count: int, side: str, breadth: bool = False) -> None:
+    """Writes the shards of the first `count` scenes; keeps what is done already."""
+    settings = {"seed": seed, "count": count, "side": side, "breadth": breadth}
+    out.mkdir(parents=True, exist_ok=True)
+    settle(out, {"format": FORMAT, "world": "stickers", **settings})
+    dones = []
+    for number, start in enumerate(range(0, count, PER_SHARD)):
+        if read_done(out, number) is None:
+            stop = min(start + PER_SHARD, count)
+            examples = [example(seed, i, side, breadth) for i in range(start, stop)]
+            report = Report(seen=len(examples)).to_json()
+            write_shard(out, number, examples, {**report, **counts(examples)})
+        dones.append(read_done(out, number))
+    write_manifest(out, dones)
+    write(out, gather(dones))
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(
+        description="Sticker world as interleaved training shards. Run again, it goes on.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
+    parser.add_argument("--count", type=int, default=10_000, help="scenes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--side", choices=(SPLIT, "train", "held", "seen"), default=SPLIT)
+    parser.add_argument("--breadth", action="store_true", help="subjects beyond the concepts")
+    given = parser.parse_args()
+    try:
+        write_side(given.out, given.seed, given.count, given.side, given.breadth)
+    except ValueError as error:
+        parser.error(str(error))
+    shards = range(-(-given.count // PER_SHARD))
+    print(table(gather([read_done(given.out, number) for number in shards])), end="")
+
+
+if __name__ == "__main__":
+    main()

