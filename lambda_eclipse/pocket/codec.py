@@ -1,7 +1,8 @@
 """What a subject looks like, in numbers: frames (N, 3, 96, 96) ↔ ordered codes (N, `APPEARANCE`).
 
 A code may be cut after any number, and the rest taken as zero: that is how several subjects share
-an embedding (`lambda_eclipse.pocket.embedding`). Both networks start as the closed-form optimum of that, a
+an embedding (`lambda_eclipse.pocket.embedding`). Both networks start as the closed-form optimum of
+that, a
 principal component analysis, and learn what a linear code misses.
 """
 

@@ -1,6 +1,7 @@
 """What an embedding says of its picture, drawn coarsely: the hint that the pocket U-Net paints by.
 
-An embedding says who stands where and what each looks like (`lambda_eclipse.pocket.embedding`), and which
+An embedding says who stands where and what each looks like (`lambda_eclipse.pocket.embedding`),
+and which
 ground is behind them by its other numbers. So the subjects are drawn on white by the decoder of
 their codes, a small network guesses their outlines, which a subject on white does not tell, and the
 empty ground is a ridge regression. Patch by patch, the one is put before the other.

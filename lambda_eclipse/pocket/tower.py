@@ -5,7 +5,8 @@ The first `SEMANTIC` numbers of an embedding say what is shown. A frozen ImageNe
 away, and class probabilities, which put a photograph next to drawings of the same thing; a small
 transformer makes the numbers of both, trained against captions.
 
-The other numbers say who stands where and what each looks like (`lambda_eclipse.pocket.embedding`): a trunk
+The other numbers say who stands where and what each looks like
+(`lambda_eclipse.pocket.embedding`): a trunk
 trained to name things forgets outlines and colours, and no decoder can repaint what its condition
 has lost. A small network, the matte, takes the ground away; a second one finds the subjects; a
 third one encodes the frame around each (`lambda_eclipse.pocket.codec`). What the ground is, the

@@ -1,6 +1,7 @@
 """The pocket stack's U-Net: Kandinsky 2.2's form, painting by a hint.
 
-An embedding is drawn coarsely first (`lambda_eclipse.pocket.hint`); what is left to the network is to put
+An embedding is drawn coarsely first (`lambda_eclipse.pocket.hint`); what is left to the network is
+to put
 that right and to sharpen it. The hint is concatenated to the noisy latents as Kandinsky 2.2's
 ControlNet variant concatenates its own (`addition_embed_type="image_hint"` in diffusers), but
 computed from the embedding inside, so that the pipeline needs nothing else.

@@ -3,7 +3,8 @@
     python -m train.data.features --shards INTERLEAVED --stack pocket --out FEATURES
     python -m train.data.features --shards INTERLEAVED --clip FOLDER --out FEATURES --device cuda
 
-Reads what `train.data.caption_pipeline` writes (and its `stickers`), one shard of features for each of
+Reads what `train.data.caption_pipeline` writes (and its `stickers`), one shard of features for
+each of
 its shards, described in `feature_shards`. Run again, it makes what is missing. `--engine ray` runs
 the same steps on a cluster.
 """

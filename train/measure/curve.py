@@ -4,7 +4,8 @@
     python -m train.measure.curve --run RUN [--out FILE]
 
 Each row of the table is an evaluation of the run: its hours and steps, the cosine that the trainer
-reported for held-out scenes, and how often the judge (`train.measure.judge`) names what the whole path
+reported for held-out scenes, and how often the judge (`train.measure.judge`) names what the whole
+path
 paints of held-out sprites: one subject, and both of two.
 """
 

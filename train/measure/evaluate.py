@@ -3,7 +3,8 @@
     python -m train.measure.evaluate [PART ...] [--out FILE]
 
 Columns: "held" = sprites that no training has seen, "seen" = training sprites in new scenes. What
-is painted is measured in `train.measure.painted` and `train.measure.steering`, by an encoder that took part in no
+is painted is measured in `train.measure.painted` and `train.measure.steering`, by an encoder that
+took part in no
 training.
 """
 

@@ -1,6 +1,7 @@
 """What is painted, measured: likeness, composition, colour, and how far from rendered scenes.
 
-All by an encoder that took part in no training (`train.measure.judge`). "held" = sprites that no training
+All by an encoder that took part in no training (`train.measure.judge`). "held" = sprites that no
+training
 has seen, "seen" = training sprites in new scenes. Everything is painted with the stack's own steps
 and guidance; picture i has seed i.
 """

@@ -2,11 +2,13 @@
 
     python -m train.pocket.clip --shards SHARDS --run RUN [--export assets/pocket/clip]
 
-The image embedding has two parts (`lambda_eclipse.pocket.tower`). What it looks like is set once, as a
+The image embedding has two parts (`lambda_eclipse.pocket.tower`). What it looks like is set once,
+as a
 principal component analysis of training pictures; what it shows is trained here together with the
 text tower: captions against scenes, nouns against drawings alone. Photographs are never seen:
 ImageNet's classes, fed as the trunk's class token with the grid hidden or a stranger's, are their
-stand-ins. Words are also taught by a sentence encoder (`train.pocket.teacher`). The trunk is frozen; its
+stand-ins. Words are also taught by a sentence encoder (`train.pocket.teacher`). The trunk is
+frozen; its
 features are read from the shards.
 
 Held-out metrics: caption → picture R@1 among 256 scenes of held-out sprites (mean over all such

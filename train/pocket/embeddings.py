@@ -55,8 +55,8 @@ def check_appearance(tower: GridTower, folder: Path) -> None:
     for name, given in torch.load(folder / "appearance.pt", weights_only=True).items():
         if not torch.allclose(own[name], given, atol=1e-2):
             raise ValueError(
-                f"{folder} was encoded with another {name} than the CLIP's: run train.pocket.appearance "
-                f"and train.pocket.clip on the same shards."
+                f"{folder} was encoded with another {name} than the CLIP's: "
+                f"run train.pocket.appearance and train.pocket.clip on the same shards."
             )
 
 

@@ -1,4 +1,5 @@
-"""Trains the image tower's matte (`lambda_eclipse.pocket.tower.Matte`): what in a picture is not ground.
+"""Trains the image tower's matte (`lambda_eclipse.pocket.tower.Matte`): what in a picture is not
+ground.
 
     python -m train.pocket.matte --shards SHARDS --run RUN
 

@@ -1,13 +1,16 @@
 """Trains the pocket U-Net (`lambda_eclipse.pocket.unet`) to paint pictures from image embeddings.
 
-    python -m train.pocket.unet --shards SHARDS --movq MOVQ --run RUN [--export assets/pocket/decoder]
+    python -m train.pocket.unet --shards SHARDS --movq MOVQ --run RUN [--export
+    assets/pocket/decoder]
 
 Velocity prediction on a cosine schedule with zero terminal signal (so that a few DDIM steps from
 pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
-guidance). The hint (`lambda_eclipse.pocket.hint`) is trained with the rest, but for its grounds, its
+guidance). The hint (`lambda_eclipse.pocket.hint`) is trained with the rest, but for its grounds,
+its
 outlines from the scenes' own; what draws subjects starts as `train.pocket.codec` left it. A little
 noise on the embeddings teaches the network to forgive what a prior gets slightly wrong. What is
-painted in one step must also look like the truth to an ImageNet trunk (`train.pocket.perceptual`), as a
+painted in one step must also look like the truth to an ImageNet trunk (`train.pocket.perceptual`),
+as a
 whole and one of its subjects close up: a squared error alone blurs whatever the embedding leaves
 open.
 

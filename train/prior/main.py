@@ -4,7 +4,8 @@
     torchrun --nproc-per-node 2 -m -- train.prior --features FEATURES --preset paper --run RUN
     python -m train.prior --shards SHARDS --clip CLIP --run RUN [--export assets/pocket/prior]
 
-The first two read what `train.data.features` writes; the last is the pocket's own training on sticker
+The first two read what `train.data.features` writes; the last is the pocket's own training on
+sticker
 world's arrays (`prior_stickers`), from closed forms. Run again, a killed training goes on: the same
 batches, the same losses. RUN/prior is what the app loads with --prior, and the published code too.
 """

@@ -5,7 +5,8 @@ of the subject alone on white. Subjects that look as their noun says (`scenes.is
 half of the time, so that prompts with and without pictures both work: a word that stood for six
 drawings would teach the squared error to paint their mean.
 
-What stands free of others is asked for by the code of its view (`lambda_eclipse.pocket.embedding`), not by
+What stands free of others is asked for by the code of its view
+(`lambda_eclipse.pocket.embedding`), not by
 that of its frame in the picture: the two differ by how pixels fell, which nothing foretells, and a
 squared error answers what it can't foretell by its mean, a blur. For a share of them the code is
 mixed with another's, in the view and in what is asked alike: codes of looks that no drawing has, a

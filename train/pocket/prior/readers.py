@@ -1,7 +1,8 @@
 """Which heads of the prior read which subject, and the maps that they read it by.
 
 A subject's code is ordered, and so many of its numbers are kept as its share of the embedding is
-(`lambda_eclipse.pocket.embedding`). So each reader is a few heads that copy a range of one subject's code to
+(`lambda_eclipse.pocket.embedding`). So each reader is a few heads that copy a range of one
+subject's code to
 where the embedding has it, in scenes of the numbers of subjects that leave it that much room.
 """
 

@@ -1,4 +1,5 @@
-"""What the start of the prior (`train.pocket.prior.start`) is fitted on: a sample of training scenes.
+"""What the start of the prior (`train.pocket.prior.start`) is fitted on: a sample of training
+scenes.
 
 As a step shows them, with what each block of the prior is given for them.
 """

@@ -6,7 +6,8 @@ slower to find who stands where. So it starts with them, all fitted on training 
 
 - the first block's attention reads the pooled text: a ridge regression from words to the scene, and
   how sure the words are of each set of relations that matters to a reader;
-- the next blocks' heads (`train.pocket.prior.readers`) read one subject each, through a regression of
+- the next blocks' heads (`train.pocket.prior.readers`) read one subject each, through a regression
+of
   reduced rank from that subject to what words and other subjects leave unsaid. Where the words are
   of no such relation, they read the start of the text, as zero;
 - one head reads the edge map, if there is one: a regression from it to where subjects stand;
