@@ -7,16 +7,16 @@ studio = Studio.open("pocket")
 picture.image.save("cat.png")
 """
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Request", "Studio", "Subject"]
+__all__ = ["Picture", "Request", "RequestError", "Sampling", "Studio", "Subject"]
 
 
 def __getattr__(name: str) -> Any:
-    """The Python interface, imported on first use: torch takes seconds."""
+    """Import the Python interface on first use: `Studio` imports torch, which takes seconds."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lambda_eclipse import pipeline
-
-    return getattr(pipeline, name)
+    module = "pipeline" if name == "Studio" else "request"
+    return getattr(import_module(f"lambda_eclipse.{module}"), name)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from PIL import Image
 
-    from lambda_eclipse.pipeline import Studio, Subject
+    from lambda_eclipse.pipeline import Studio
+    from lambda_eclipse.request import Subject
 
 PROGRAM = "python -m lambda_eclipse"
 ERROR = 2
@@ -142,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    from lambda_eclipse.pipeline import Request, random_seed
+    from lambda_eclipse.request import Request, Sampling, random_seed
 
     subjects = tuple(_subject(*_noun_and_path(text)) for text in options.subject)
     request = Request(
@@ -151,8 +152,7 @@ def _generate(options: argparse.Namespace) -> None:
         canny=options.canny and _picture(options.canny, "edge picture"),
         seed=random_seed() if options.seed is None else options.seed,
         count=options.count,
-        steps=options.steps,
-        guidance=options.guidance,
+        sampling=Sampling(options.steps, options.guidance),
     )
     request.check()  # before the models are read, which takes long
     if options.out.exists() and not options.out.is_dir():
@@ -167,14 +167,13 @@ def _generate(options: argparse.Namespace) -> None:
 
 def _grid(options: argparse.Namespace) -> None:
     from lambda_eclipse.images import contact_sheet
-    from lambda_eclipse.pipeline import GRID_SIDES, Request, random_seed
+    from lambda_eclipse.request import GRID_SIDES, Request, Sampling, random_seed
 
     a, b = _pair(options.a, "--a"), _pair(options.b, "--b")
     seed = random_seed() if options.seed is None else options.seed
+    sampling = Sampling(options.steps, options.guidance)
     for pair in zip(a, b, strict=True):
-        Request(
-            options.prompt, pair, seed=seed, steps=options.steps, guidance=options.guidance
-        ).check()
+        Request(options.prompt, pair, seed=seed, sampling=sampling).check()
     if not GRID_SIDES[0] <= options.size <= GRID_SIDES[1]:
         raise UsageError(f"--size {options.size}: give {GRID_SIDES[0]} to {GRID_SIDES[1]}.")
     if options.out.suffix.lower() != ".png" or options.out.is_dir():
@@ -182,9 +181,7 @@ def _grid(options: argparse.Namespace) -> None:
     studio = _open(options)
     began = time.perf_counter()
     corners = studio.square(options.prompt, a, b, seed)
-    rows = studio.grid(
-        corners, options.size, options.mode, seed, options.steps, options.guidance, _show_step
-    )
+    rows = studio.grid(corners, options.size, options.mode, seed, sampling, _show_step)
     sheet = contact_sheet([picture.image for row in rows for picture in row], options.size)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     _save([sheet], [options.out])
@@ -217,7 +214,7 @@ def _pair(text: str, option: str) -> tuple[Subject, Subject]:
 
 
 def _subject(noun: str, path: str) -> Subject:
-    from lambda_eclipse.pipeline import Subject
+    from lambda_eclipse.request import Subject
 
     return Subject(noun, _picture(path, f'picture of "{noun}"'))
 

@@ -7,10 +7,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from lambda_eclipse.images import flatten
+from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW, MAX_CANNY
 
 
 def edge_map(
-    image: Image.Image, low: float = 100, high: float = 200, *, size_px: int
+    image: Image.Image, low: float = CANNY_LOW, high: float = CANNY_HIGH, *, size_px: int
 ) -> Image.Image:
     """Canny edges of a picture: RGB, size_px × size_px, white lines on black.
 
@@ -19,7 +20,7 @@ def edge_map(
     gradient of 8-bit grey levels, 0 <= low <= high <= 1000.
     Raises ValueError for thresholds out of order or range.
     """
-    if not 0 <= low <= high <= 1000:
+    if not 0 <= low <= high <= MAX_CANNY:
         raise ValueError(
             f"Canny thresholds {low} and {high}: the low one must be at least 0 and not above "
             "the high one, which may be 1000 at most."

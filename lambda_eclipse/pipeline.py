@@ -10,11 +10,9 @@ Letters: N pictures, D embedding width. Everything random comes from a request's
 
 from __future__ import annotations
 
-import numbers
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,96 +21,28 @@ from torch import Tensor
 
 from lambda_eclipse import interpolate, stacks
 from lambda_eclipse.canny import edge_map
-from lambda_eclipse.images import PictureSource, flatten, open_picture
+from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.interleave import swap
 from lambda_eclipse.masking import Prepared, prepare_subject
-from lambda_eclipse.paper import MAX_SUBJECTS
+from lambda_eclipse.messages import Text
 from lambda_eclipse.prior import draw_noise
+from lambda_eclipse.request import (
+    GRID_SIDES,
+    Picture,
+    Request,
+    RequestError,
+    Sampling,
+    Subject,
+    check_integer,
+    check_range,
+    check_seed,
+    no_picture,
+)
 
 if TYPE_CHECKING:
     from lambda_eclipse.clip import Clip
     from lambda_eclipse.decoder import OnStep
     from lambda_eclipse.tokens import Span
-
-SEEDS = 2**31  # seeds are 0..SEEDS − 1: larger ones get lost in browsers and some file formats
-MAX_COUNT = 16
-MAX_STEPS = 250
-MAX_GUIDANCE = 20.0
-GRID_SIDES = (2, 9)
-MAX_OCCURRENCE = 99  # more than any prompt has words
-
-
-class RequestError(ValueError):
-    """A request that makes no sense; the message names the value and says what to do."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A noun of the prompt and what it looks like.
-
-    picture: anything `images.open_picture` takes; cut out by itself, or by a painted `mask`.
-    strength: how far the noun's states move to the picture's embedding, in [0, 2]; 1 swaps them.
-    embedding: (D,) or (1, D), in place of a picture: that of a subject prepared before.
-    occurrence: which mention of the noun it is, counted as in `Tokenizer.occurrences`; None takes
-    the first that is free.
-    """
-
-    noun: str
-    picture: PictureSource | None = None
-    mask: Image.Image | None = None
-    strength: float = 1.0
-    embedding: Tensor | None = None
-    occurrence: int | None = None
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to paint; equal requests give equal pictures, bit for bit on one machine.
-
-    Up to four subjects; without any it is plain text to image. canny: a picture whose edges
-    guide the composition, with its thresholds; edges: a finished edge map in its place, RGB,
-    square. count: 1..16. Picture i has the seed `seed` + i.
-    steps: 1..250, guidance: 0..20; None takes the stack's defaults.
-    """
-
-    prompt: str
-    subjects: tuple[Subject, ...] = ()
-    canny: PictureSource | None = None
-    seed: int = 0
-    count: int = 1
-    steps: int | None = None
-    guidance: float | None = None
-    canny_low: float = 100
-    canny_high: float = 200
-    edges: Image.Image | None = None
-
-    def check(self) -> None:
-        """Raise RequestError for what can be seen to be wrong without any model."""
-        if not isinstance(self.prompt, str) or (not self.prompt.strip() and not self.subjects):
-            raise RequestError("The prompt is empty: describe the picture.")
-        if len(self.subjects) > MAX_SUBJECTS:
-            raise RequestError(f"{len(self.subjects)} subjects: use {MAX_SUBJECTS} at most.")
-        for number, subject in enumerate(self.subjects, 1):
-            if not subject.noun.strip():
-                raise RequestError(f"Subject {number} has no noun: name a word of the prompt.")
-            if subject.picture is None and subject.embedding is None:
-                raise RequestError(f'The subject "{subject.noun}" has no picture: add one.')
-            _in_range(f'strength of "{subject.noun}"', subject.strength, 0, 2)
-            if subject.occurrence is not None:
-                _whole(f'occurrence of "{subject.noun}"', subject.occurrence, 0, MAX_OCCURRENCE)
-        _whole("seed", self.seed, 0, SEEDS - 1)
-        _whole("number of pictures", self.count, 1, MAX_COUNT)
-        _check_sampling(self.steps, self.guidance)
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A finished picture, RGB; its seed; its share of the time; its embedding (D,), on the CPU."""
-
-    image: Image.Image
-    seed: int
-    seconds: float
-    embedding: Tensor
 
 
 class Studio:
@@ -135,7 +65,7 @@ class Studio:
     def prepare(self, subject: Subject) -> Prepared:
         """What the model will see of a subject: cut out, centred on white (Sec. 3.2)."""
         if subject.picture is None:
-            raise RequestError(f'The subject "{subject.noun}" has no picture: add one.')
+            raise no_picture(subject)
         image = open_picture(subject.picture, f'picture of "{subject.noun}"')
         return prepare_subject(image, subject.mask, self.models.clip.image_size)
 
@@ -147,8 +77,10 @@ class Studio:
             embedding = torch.as_tensor(subject.embedding).detach().float().cpu().reshape(-1)
             if len(embedding) != dim or not embedding.isfinite().all():
                 raise RequestError(
-                    f'The embedding of "{subject.noun}" is not one of this stack: it must be '
-                    f"{dim} finite numbers. Add the picture again."
+                    'The embedding of "{noun}" is not one of this stack: it must be {dim} finite '
+                    "numbers. Add the picture again.",
+                    noun=subject.noun,
+                    dim=dim,
                 )
             return embedding
         picture = self.prepare(subject).picture
@@ -177,7 +109,7 @@ class Studio:
             given = [part.to(dtype) for part in (text.pooled, states)]
             embeddings = []
             # One by one: an embedding must not depend on how many are asked for at once.
-            for seed in self._seeds(request):
+            for seed in request.seeds:
                 generator = torch.Generator().manual_seed(
                     seed if prior_seed is None else prior_seed
                 )
@@ -193,9 +125,7 @@ class Studio:
         """
         began = time.perf_counter()
         embeddings = self.embed(request)
-        return self.paint(
-            embeddings, self._seeds(request), request.steps, request.guidance, on_step, began
-        )
+        return self.paint(embeddings, request.seeds, request.sampling, on_step, began)
 
     def square(
         self, prompt: str, a: Sequence[Subject], b: Sequence[Subject], seed: int = 0
@@ -207,7 +137,11 @@ class Studio:
         corners would differ by more than their subjects. Errors as in `embed`.
         """
         if len(a) != 2 or len(b) != 2:
-            raise RequestError(f"A square is between 2 and 2 subjects, not {len(a)} and {len(b)}.")
+            raise RequestError(
+                "A square needs two pairs of subjects, not {a} and {b} subjects.",
+                a=len(a),
+                b=len(b),
+            )
         for subjects in ((a[0], b[0]), (a[1], b[1])):
             request = Request(prompt, subjects, seed=seed)
             request.check()
@@ -227,8 +161,7 @@ class Studio:
         y: float,
         mode: interpolate.Mode = "slerp",
         seed: int = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
+        sampling: Sampling = Sampling(),
         on_step: OnStep | None = None,
     ) -> Picture:
         """The picture at (x, y) of a square, both in [0, 1]: x to the right, y downwards.
@@ -236,10 +169,10 @@ class Studio:
         All points of a square have the same starting noise, from `seed`.
         """
         began = time.perf_counter()
-        _in_range("x", x, 0, 1)
-        _in_range("y", y, 0, 1)
+        check_range(Text("x"), x, 0, 1)
+        check_range(Text("y"), y, 0, 1)
         embedding = interpolate.bilinear(corners, x, y, mode)[None]  # (1, D)
-        [picture] = self.paint(embedding, [seed], steps, guidance, on_step, began)
+        [picture] = self.paint(embedding, [seed], sampling, on_step, began)
         return picture
 
     def grid(
@@ -248,15 +181,14 @@ class Studio:
         n: int = 5,
         mode: interpolate.Mode = "slerp",
         seed: int = 0,
-        steps: int | None = None,
-        guidance: float | None = None,
+        sampling: Sampling = Sampling(),
         on_step: OnStep | None = None,
     ) -> list[list[Picture]]:
         """n × n pictures over a square, by rows from the top (Fig. 7); n in 2..9."""
         began = time.perf_counter()
-        _whole("size of the grid", n, *GRID_SIDES)
+        check_integer(Text("size of the grid"), n, *GRID_SIDES)
         embeddings = interpolate.grid(corners, n, mode).flatten(0, 1)  # (n·n, D)
-        pictures = self.paint(embeddings, [seed] * n * n, steps, guidance, on_step, began)
+        pictures = self.paint(embeddings, [seed] * n * n, sampling, on_step, began)
         return [pictures[row * n : (row + 1) * n] for row in range(n)]
 
     def edges(self, request: Request) -> Image.Image | None:
@@ -271,29 +203,29 @@ class Studio:
         self,
         embeddings: Tensor,
         seeds: Sequence[int],
-        steps: int | None = None,
-        guidance: float | None = None,
+        sampling: Sampling = Sampling(),
         on_step: OnStep | None = None,
         began: float | None = None,
     ) -> list[Picture]:
         """One picture for each of the (N, D) embeddings, with the decoder's noise from its seed.
 
-        steps and guidance as in `Request`. Seconds count from `began` (`time.perf_counter`), or
+        Seconds count from `began` (`time.perf_counter`), or
         from now. RequestError for values out of range.
         """
         began = time.perf_counter() if began is None else began
         for seed in seeds:
-            _whole("seed", seed, 0, SEEDS - 1)
-        _check_sampling(steps, guidance)
+            check_seed(seed)
+        sampling.check()
         stack = self.models.stack
+        sampling = sampling.or_default(stack.sampling)
         with torch.no_grad():
             negative = self.models.clip.null_image()  # (1, D), computed once when loading
         images = self.models.decoder.paint(
             embeddings,
             negative,
             seeds=seeds,
-            steps=stack.steps if steps is None else steps,
-            guidance=stack.guidance if guidance is None else guidance,
+            steps=sampling.steps,
+            guidance=sampling.guidance,
             batch_size=stack.batch_size,
             on_step=on_step,
         )
@@ -301,36 +233,9 @@ class Studio:
         found = zip(images, seeds, embeddings, strict=True)
         return [Picture(image, seed, seconds, embedding) for image, seed, embedding in found]
 
-    @staticmethod
-    def _seeds(request: Request) -> list[int]:
-        return [(request.seed + i) % SEEDS for i in range(request.count)]
-
 
 def _spans(clip: Clip, prompt: str, subjects: Sequence[Subject]) -> list[Span]:
     """Where in the prompt each subject stands."""
     return clip.tokenizer.assign(
         prompt, [one.noun for one in subjects], [one.occurrence for one in subjects]
     )
-
-
-def random_seed() -> int:
-    """A fresh seed."""
-    return secrets.randbelow(SEEDS)
-
-
-def _check_sampling(steps: int | None, guidance: float | None) -> None:
-    if steps is not None:
-        _whole("number of steps", steps, 1, MAX_STEPS)
-    if guidance is not None:
-        _in_range("guidance", guidance, 0, MAX_GUIDANCE)
-
-
-def _whole(what: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise RequestError(f"The {what} is {value!r}: it must be a whole number.")
-    _in_range(what, value, low, high)
-
-
-def _in_range(what: str, value: float, low: float, high: float) -> None:
-    if not isinstance(value, numbers.Real) or not low <= value <= high:
-        raise RequestError(f"The {what} is {value}: it must be between {low:g} and {high:g}.")

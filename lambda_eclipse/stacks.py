@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambda_eclipse import paper
+from lambda_eclipse.request import Sampling
 from lambda_eclipse.weights import WeightsError, resolve
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Stack:
     min_cuda_gib: float
     resident_cuda_gib: float
     finetuning: Finetuning
+
+    @property
+    def sampling(self) -> Sampling:
+        """The default sampling of a request."""
+        return Sampling(self.steps, self.guidance)
 
 
 STACKS: dict[str, Stack] = {

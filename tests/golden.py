@@ -51,7 +51,7 @@ def by_command(folder: Path) -> dict[str, str]:
 
 def by_python() -> dict[str, str]:
     """Embeddings and pictures of requests with subjects, strengths, edges, and of a square."""
-    from lambda_eclipse import Request, Studio, Subject
+    from lambda_eclipse import Request, Sampling, Studio, Subject
 
     studio = Studio.open("pocket", "cpu")
     cat, hat = Subject("cat", ART / "cat-photo.jpg"), Subject("hat", ART / "hat-1.png")
@@ -60,7 +60,7 @@ def by_python() -> dict[str, str]:
         "words": Request("a fox next to a castle", seed=SEED),
         "two": Request(PROMPT, (cat, hat), seed=SEED, count=2),
         "edges": Request("a cat", (cat,), canny=ART / "castle-1.png", seed=SEED),
-        "weak": Request("a dog and a dog", (weak,), seed=SEED, steps=3, guidance=2.0),
+        "weak": Request("a dog and a dog", (weak,), seed=SEED, sampling=Sampling(3, 2.0)),
     }
     found = {}
     for name, request in requests.items():

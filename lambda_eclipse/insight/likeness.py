@@ -24,7 +24,8 @@ from lambda_eclipse.tokens import plurals
 
 if TYPE_CHECKING:
     from lambda_eclipse.clip import Clip
-    from lambda_eclipse.pipeline import Request, Studio
+    from lambda_eclipse.pipeline import Studio
+    from lambda_eclipse.request import Request
 
 Level = Literal["low", "some", "high"]
 LEVELS: tuple[Level, ...] = ("low", "some", "high")

@@ -25,7 +25,8 @@ from lambda_eclipse.keep.png import (
     string,
     text_in,
 )
-from lambda_eclipse.pipeline import Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Subject
 from lambda_eclipse.stacks import Models
 
 CARD_KEYWORD = "lambda-eclipse-card"

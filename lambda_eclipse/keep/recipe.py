@@ -49,7 +49,8 @@ from lambda_eclipse.keep.png import (
     string,
     text_in,
 )
-from lambda_eclipse.pipeline import Picture, Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import MAX_CANNY, Picture, Request, Sampling, Subject
 from lambda_eclipse.stacks import PATTERNS, Models, Stack
 
 KEYWORD = "lambda-eclipse"
@@ -108,18 +109,17 @@ class Recipe:
         cls,
         studio: Studio,
         picture: Picture,
-        steps: int | None = None,
-        guidance: float | None = None,
+        sampling: Sampling = Sampling(),
         *,
         prompt: str = "",
     ) -> Recipe:
         """The recipe of a picture that `Studio.at` painted.
 
         One of `Studio.grid`, painted with others in one go, it gives again up to rounding only.
-        steps, guidance: as they were given for painting. prompt: a note of what it shows. Raises
-        RequestError for values out of range.
+        sampling: that of the painting. prompt: a note of what it shows. Raises RequestError for
+        values out of range.
         """
-        request = Request(prompt, seed=picture.seed, steps=steps, guidance=guidance)
+        request = Request(prompt, seed=picture.seed, sampling=sampling)
         kept = _explicit(request, studio.models.stack)
         embedding = picture.embedding.detach().float().cpu()
         return _checked(cls(kept, 0, embedding=embedding, **circumstances(studio.models)))
@@ -151,8 +151,8 @@ class Recipe:
             "count": request.count,
             "index": self.index,
             "batch_size": self.batch_size,
-            "steps": request.steps,
-            "guidance": request.guidance,
+            "steps": request.sampling.steps,
+            "guidance": request.sampling.guidance,
             "size_px": self.size_px,
             "embedding": None if self.embedding is None else floats_text(self.embedding),
         }
@@ -170,8 +170,7 @@ class Recipe:
                 tuple(_subject(one) for one in field(content, "subjects", list)),
                 seed=field(content, "seed", int),
                 count=field(content, "count", int),
-                steps=field(content, "steps", int),
-                guidance=number(content, "guidance"),
+                sampling=Sampling(field(content, "steps", int), number(content, "guidance")),
             )
             if control is not None:
                 low, high = number(control, "low"), number(control, "high")
@@ -232,14 +231,12 @@ def circumstances(models: Models) -> dict[str, Any]:
 
 def _explicit(request: Request, stack: Stack) -> Request:
     """The request with the stack's defaults filled in, and plain numbers that JSON can hold."""
-    steps = stack.steps if request.steps is None else request.steps
-    guidance = stack.guidance if request.guidance is None else request.guidance
+    sampling = request.sampling.or_default(stack.sampling)
     return replace(
         request,
         seed=int(request.seed),
         count=int(request.count),
-        steps=int(steps),
-        guidance=float(guidance),
+        sampling=Sampling(int(sampling.steps), float(sampling.guidance)),
         canny_low=float(request.canny_low),
         canny_high=float(request.canny_high),
     )
@@ -253,7 +250,7 @@ def _checked(recipe: Recipe) -> Recipe:
         ("index", recipe.index, 0, request.count - 1),
         ("batch size", recipe.batch_size, 1, MAX_BATCH),
         ("size in px", recipe.size_px, 1, MAX_SIDE_PX),
-        ("high Canny threshold", request.canny_high, 0, 1000),
+        ("high Canny threshold", request.canny_high, 0, MAX_CANNY),
         ("low Canny threshold", request.canny_low, 0, request.canny_high),
     ):
         if not low <= value <= high:

@@ -15,7 +15,8 @@ from lambda_eclipse.keep.card import read_card
 from lambda_eclipse.keep.checksums import checksums_of
 from lambda_eclipse.keep.png import NoRecipeError, RecipeError, short
 from lambda_eclipse.keep.recipe import Recipe, circumstances, read
-from lambda_eclipse.pipeline import SEEDS, Picture, Studio
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Picture
 from lambda_eclipse.stacks import Models
 
 if TYPE_CHECKING:
@@ -69,13 +70,13 @@ def reproduce(studio: Studio, recipe: Recipe, on_step: OnStep | None = None) -> 
                 f"{studio.models.stack.name} stack have {width}: open the stack it was painted by."
             )
     if recipe.embedding is not None:
-        how = ([request.seed], request.steps, request.guidance, on_step)
+        how = ([request.seed], request.sampling, on_step)
         [picture] = studio.paint(recipe.embedding[None], *how)
         return picture
     start = recipe.index // recipe.batch_size * recipe.batch_size
     batch = replace(
         request,
-        seed=(request.seed + start) % SEEDS,
+        seed=request.seeds[start],
         count=min(recipe.batch_size, request.count - start),
     )
     return studio.generate(batch, on_step)[recipe.index - start]
@@ -97,8 +98,7 @@ def point_of(studio: Studio, source: str | Path | bytes) -> Tensor:
             if recipe.embedding is not None:
                 return recipe.embedding
             request = recipe.request
-            seed = (request.seed + recipe.index) % SEEDS
-            return studio.embed(replace(request, seed=seed, count=1))[0]
+            return studio.embed(replace(request, seed=request.seeds[recipe.index], count=1))[0]
     try:
         card = read_card(source)
     except NoRecipeError:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.request import MAX_SEED
 from lambda_eclipse.ui.compose.jobs import Part
 from lambda_eclipse.ui.i18n.texts import t
 
@@ -16,9 +17,7 @@ EMPTY: tuple[Any, ...] = ("", None, None, 1.0, 0)
 
 STACKS_OWN = 0  # steps of a form that leaves them, and the guidance, to the stack
 
-# The browser keeps numbers as doubles and the generators take 31 bits: cap where both are exact.
 # The last pictures of a batch use seed + 1, seed + 2 …, so a drawn seed leaves room for them.
-MAX_SEED = 2**31 - 1
 SEED_ROOM = 16
 
 

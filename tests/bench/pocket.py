@@ -21,13 +21,13 @@ from pathlib import Path
 
 import torch
 
-from lambda_eclipse.pipeline import Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Sampling, Subject
 from lambda_eclipse.stacks import ASSETS
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "a cat wearing a hat on the beach"
-PLAIN_STEPS = 50
-PLAIN_GUIDANCE = 3.0
+PLAIN = Sampling(50, 3.0)
 DRAG_POINTS = 30
 START_LIMIT_S = 120
 
@@ -57,8 +57,7 @@ def plain(studio: Studio, request: Request) -> list[object]:
     """The plain pipeline: one picture after another."""
     return [
         studio.generate(
-            replace(request, count=1, seed=request.seed + i, steps=PLAIN_STEPS,
-                    guidance=PLAIN_GUIDANCE)
+            replace(request, count=1, seed=request.seed + i, sampling=PLAIN)
         )
         for i in range(request.count)
     ]  # fmt: skip
@@ -82,24 +81,19 @@ def measure(studio: Studio, repeats: int) -> list[dict[str, float | str]]:
         "5×5 grid",
         lambda: studio.grid(corners, 5),
         lambda: [
-            studio.at(corners, x / 4, y / 4, steps=PLAIN_STEPS, guidance=PLAIN_GUIDANCE)
-            for y in range(5)
-            for x in range(5)
+            studio.at(corners, x / 4, y / 4, sampling=PLAIN) for y in range(5) for x in range(5)
         ],
     )
     points = iter(range(10**9))
 
     def drag() -> object:
         t = next(points) % DRAG_POINTS / DRAG_POINTS
-        return studio.at(corners, t, 1 - t, steps=stack.draft_steps)
+        return studio.at(corners, t, 1 - t, sampling=Sampling(stack.draft_steps))
 
     row(
         "one point while dragging",
         lambda: [drag() for _ in range(DRAG_POINTS)],
-        lambda: [
-            studio.at(corners, i / 3, i / 3, steps=PLAIN_STEPS, guidance=PLAIN_GUIDANCE)
-            for i in range(3)
-        ],
+        lambda: [studio.at(corners, i / 3, i / 3, sampling=PLAIN) for i in range(3)],
     )
     rows[-1]["seconds"] /= DRAG_POINTS
     rows[-1]["plain"] /= 3
@@ -150,7 +144,7 @@ def main() -> None:
     stack = studio.models.stack
     print(
         f"{torch.get_num_threads()} threads; shipped: {stack.steps} steps, guidance "
-        f"{stack.guidance:g}; plain: {PLAIN_STEPS} steps, guidance {PLAIN_GUIDANCE:g}, one by one"
+        f"{stack.guidance:g}; plain: {PLAIN.steps} steps, guidance {PLAIN.guidance:g}, one by one"
     )
     print(f"{'case':28}{'seconds':>10}{'plain':>10}{'ratio':>8}")
     for row in rows:

@@ -16,7 +16,8 @@ from lambda_eclipse.__main__ import main as command_line
 from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.finetune import Concepts, Lesson
 from lambda_eclipse.keep.checksums import checksums_of
-from lambda_eclipse.pipeline import Request, Studio
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Sampling
 from lambda_eclipse.stacks import STACKS, Finetuning, load
 from train.finetune import main as finetune_command
 
@@ -205,7 +206,7 @@ def test_the_command_goes_on_bit_equal_and_its_result_is_used(
     sources = {"decoder": str(tmp_path / "whole/decoder")}
     studio = Studio.open("kandinsky", "cpu", sources=sources)
     shipped = Studio(load(STACKS["kandinsky"], "cpu"))
-    ask = Request("a cat", seed=3, steps=2)
+    ask = Request("a cat", seed=3, sampling=Sampling(2))
     assert studio.generate(ask)[0].image.tobytes() != shipped.generate(ask)[0].image.tobytes()
     here, there = checksums_of(studio.models), checksums_of(shipped.models)
     assert [part for part in here if here[part] != there[part]] == ["decoder"]

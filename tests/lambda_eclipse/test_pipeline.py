@@ -12,7 +12,8 @@ import lambda_eclipse
 from lambda_eclipse import interpolate
 from lambda_eclipse.decoder import Cancelled
 from lambda_eclipse.images import PictureError
-from lambda_eclipse.pipeline import SEEDS, Request, RequestError, Studio, Subject, random_seed
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject, random_seed
 from lambda_eclipse.stacks import STACKS, load
 from lambda_eclipse.tokens import SubjectError
 
@@ -33,10 +34,11 @@ def photo(colour, shape="ellipse") -> Image.Image:
 
 CAT, HAT = Subject("cat", photo("orange")), Subject("hat", photo("navy", "rectangle"))
 PROMPT = "a cat wearing a hat"
+ONE_STEP = Sampling(1)
 
 
 def request(**changes) -> Request:
-    return replace(Request(PROMPT, (CAT, HAT), seed=7, steps=STEPS), **changes)
+    return replace(Request(PROMPT, (CAT, HAT), seed=7, sampling=Sampling(STEPS)), **changes)
 
 
 def bits(pictures) -> list[bytes]:
@@ -95,7 +97,7 @@ def test_everything_that_is_asked_for_counts(studio):
     found = {name: studio.embed(variant) for name, variant in variants.items()}
     for name, embedding in found.items():
         assert not torch.equal(plain, embedding), name
-    assert torch.equal(plain, studio.embed(request(steps=50, guidance=1.0)))
+    assert torch.equal(plain, studio.embed(request(sampling=Sampling(50, 1.0))))
 
 
 def test_strength_nought_is_the_prompt_alone(studio):
@@ -109,21 +111,23 @@ def test_steps_and_guidance_default_to_the_stack(studio):
     seen = []
     small = replace(studio.models.stack, steps=3, guidance=2.0)
     other = Studio(replace(studio.models, stack=small))
-    pictures = other.generate(request(steps=None), seen.append)
+    pictures = other.generate(request(sampling=Sampling()), seen.append)
     assert [info.step for info in seen] == [1, 2, 3]
-    assert bits(pictures) == bits(other.generate(request(steps=3, guidance=2.0)))
-    assert bits(pictures) != bits(other.generate(request(steps=3, guidance=9.0)))
+    assert bits(pictures) == bits(other.generate(request(sampling=Sampling(3, 2.0))))
+    assert bits(pictures) != bits(other.generate(request(sampling=Sampling(3, 9.0))))
 
 
 def test_text_to_image_without_subjects(studio):
-    assert len(studio.generate(Request("a boat", steps=1, count=2))) == 2
+    assert len(studio.generate(Request("a boat", sampling=ONE_STEP, count=2))) == 2
 
 
 def test_four_subjects_and_one_noun_twice(studio):
     subjects = (CAT, replace(CAT, picture=photo("gray")), HAT, Subject("boat", photo("red")))
     prompt = "a cat and a cat in a boat with a hat"
-    [picture] = studio.generate(Request(prompt, subjects, steps=1))
-    [turned] = studio.generate(Request(prompt, (subjects[1], subjects[0], *subjects[2:]), steps=1))
+    [picture] = studio.generate(Request(prompt, subjects, sampling=ONE_STEP))
+    [turned] = studio.generate(
+        Request(prompt, (subjects[1], subjects[0], *subjects[2:]), sampling=ONE_STEP)
+    )
     assert not torch.equal(picture.embedding, turned.embedding)
 
 
@@ -177,28 +181,28 @@ def test_each_picture_of_a_square_is_encoded_once(studio, monkeypatch):
 
 def test_points_and_grid_of_a_square(studio):
     corners = studio.square(PROMPT, A, B, seed=3)
-    rows = studio.grid(corners, 3, seed=3, steps=1)
+    rows = studio.grid(corners, 3, seed=3, sampling=ONE_STEP)
     assert [len(row) for row in rows] == [3, 3, 3]
     assert {picture.seed for row in rows for picture in row} == {3}
     for (row, column), corner in zip([(0, 0), (0, 2), (2, 0), (2, 2)], corners, strict=True):
         assert torch.equal(rows[row][column].embedding, corner)
     expected = interpolate.bilinear(corners, 0.5, 0.0, "slerp")
     assert torch.equal(rows[0][1].embedding, expected), "x goes to the right"
-    point = studio.at(corners, 0.5, 0.0, "slerp", seed=3, steps=1)
+    point = studio.at(corners, 0.5, 0.0, "slerp", seed=3, sampling=ONE_STEP)
     assert torch.equal(point.embedding, expected)
     # The grid is painted in larger batches: equal up to rounding.
     difference = np.asarray(point.image).astype(int) - np.asarray(rows[0][1].image)
     assert np.abs(difference).mean() < 0.2
-    again = studio.grid(corners, 3, seed=3, steps=1)
+    again = studio.grid(corners, 3, seed=3, sampling=ONE_STEP)
     assert [bits(row) for row in rows] == [bits(row) for row in again]
-    assert bits([point]) == bits([studio.at(corners, 0.5, 0.0, "slerp", seed=3, steps=1)])
-    assert not torch.equal(expected, studio.at(corners, 0.5, 0.0, "lerp", 3, 1).embedding)
+    assert bits([point]) == bits([studio.at(corners, 0.5, 0.0, "slerp", seed=3, sampling=ONE_STEP)])
+    assert not torch.equal(expected, studio.at(corners, 0.5, 0.0, "lerp", 3, ONE_STEP).embedding)
 
 
 def test_one_decoder_noise_for_all_points(studio):
     """Equal corners: the square is the same picture everywhere."""
     corners = studio.embed(request()).expand(4, -1)
-    rows = studio.grid(corners, 2, seed=11, steps=1)
+    rows = studio.grid(corners, 2, seed=11, sampling=ONE_STEP)
     assert len(set(bits([picture for row in rows for picture in row]))) == 1
 
 
@@ -245,14 +249,14 @@ def test_offloaded_encoders_give_the_same(studio):
         ),
         (request(count=0), RequestError, "number of pictures is 0"),
         (request(count=17), RequestError, "between 1 and 16"),
-        (request(steps=0), RequestError, "number of steps"),
-        (request(steps=251), RequestError, "number of steps"),
-        (request(steps=2.5), RequestError, "whole number"),
-        (request(guidance=-0.1), RequestError, "guidance"),
-        (request(guidance=20.5), RequestError, "guidance"),
-        (request(guidance=float("nan")), RequestError, "guidance"),
+        (request(sampling=Sampling(0)), RequestError, "number of steps"),
+        (request(sampling=Sampling(251)), RequestError, "number of steps"),
+        (request(sampling=Sampling(2.5)), RequestError, "integer"),
+        (request(sampling=Sampling(guidance=-0.1)), RequestError, "guidance"),
+        (request(sampling=Sampling(guidance=20.5)), RequestError, "guidance"),
+        (request(sampling=Sampling(guidance=float("nan"))), RequestError, "guidance"),
         (request(seed=-1), RequestError, "seed"),
-        (request(seed=SEEDS), RequestError, "seed"),
+        (request(seed=MAX_SEED + 1), RequestError, "seed"),
         (request(seed=True), RequestError, "seed"),
     ],
 )
@@ -263,7 +267,7 @@ def test_wrong_requests_say_what_to_do(studio, wrong, error, message):
 
 def test_wrong_squares(studio):
     corners = torch.ones(4, DIM)
-    with pytest.raises(RequestError, match="2 and 2"):
+    with pytest.raises(RequestError, match="two pairs"):
         studio.square(PROMPT, A[:1], B)
     with pytest.raises(SubjectError, match="cap"):
         studio.square(PROMPT, A, (B[0], Subject("cap", photo("red"))))
@@ -278,13 +282,13 @@ def test_wrong_squares(studio):
 
 
 def test_seeds_wrap_at_the_end(studio):
-    pictures = studio.generate(Request("a boat", seed=SEEDS - 1, count=2, steps=1))
-    assert [picture.seed for picture in pictures] == [SEEDS - 1, 0]
+    pictures = studio.generate(Request("a boat", seed=MAX_SEED, count=2, sampling=ONE_STEP))
+    assert [picture.seed for picture in pictures] == [MAX_SEED, 0]
 
 
 def test_random_seeds_are_in_range():
     seeds = {random_seed() for _ in range(50)}
-    assert len(seeds) > 40 and all(0 <= seed < SEEDS for seed in seeds)
+    assert len(seeds) > 40 and all(0 <= seed <= MAX_SEED for seed in seeds)
 
 
 def test_python_interface_at_the_top():

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from lambda_eclipse import stacks
 from lambda_eclipse.images import flatten
-from lambda_eclipse.pipeline import Picture, Request, Studio
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Picture, Request, Sampling
 from lambda_eclipse.tokens import Tokenizer
 
 DIM = 16
@@ -90,17 +91,17 @@ class FakeStudio(Studio):
         mixed = numbers(f"{request.prompt}{spans}")
         for subject in request.subjects:
             mixed = mixed + subject.strength * self.subject_embedding(subject)
-        return torch.stack([mixed + 0.1 * numbers(f"seed {s}") for s in self._seeds(request)])
+        return torch.stack([mixed + 0.1 * numbers(f"seed {s}") for s in request.seeds])
 
     def square(self, *arguments: Any, **options: Any) -> Tensor:
         self.squares += 1
         return super().square(*arguments, **options)
 
     def paint(
-        self, embeddings: Tensor, seeds: Sequence[int], steps: int | None = None,
-        guidance: float | None = None, on_step: Any = None, began: float | None = None,
+        self, embeddings: Tensor, seeds: Sequence[int], sampling: Sampling = Sampling(),
+        on_step: Any = None, began: float | None = None,
     ) -> list[Picture]:  # fmt: skip
-        steps = steps or self.models.stack.steps
+        steps = sampling.steps or self.models.stack.steps
         for step in range(1, steps + 1):
             time.sleep(self.step_s)
             self.steps_taken.append(step)

@@ -15,7 +15,8 @@ import torch
 from PIL import Image
 
 from lambda_eclipse.images import contact_sheet, flatten, open_picture
-from lambda_eclipse.pipeline import Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Subject
 from lambda_eclipse.ui.widgets.examples import COMPOSE, EXPLORE, SUBJECTS, Example
 
 CELL_PX = 128

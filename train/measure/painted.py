@@ -17,7 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from lambda_eclipse.images import flatten, open_picture
-from lambda_eclipse.pipeline import Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Subject
 from train.measure.judge import (
     ALONE,
     BESIDE,

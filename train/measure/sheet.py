@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from lambda_eclipse.images import contact_sheet
-from lambda_eclipse.pipeline import Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Subject
 from train.measure.painted import embed, paint
 from train.world.arrays import EVALUATION_SEED
 from train.world.render import render, subject_view

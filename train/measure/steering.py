@@ -15,7 +15,8 @@ from torch import Tensor
 
 from lambda_eclipse import interpolate
 from lambda_eclipse.canny import edge_map
-from lambda_eclipse.pipeline import Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Subject
 from train.measure.judge import Judge, cut
 from train.measure.painted import SIDES, alone, embed, paint
 from train.world.concepts import CONCEPTS

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse import paper
+from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.jobs import Order, Part
 from lambda_eclipse.ui.compose.subject_handlers import result
@@ -53,8 +54,8 @@ class ComposeActions:
         strength_3: float = 1, mention_3: float = 0,
         noun_4: str | None = None, picture_4: str | None = None, mask_4: str | None = None,
         strength_4: float = 1, mention_4: float = 0,
-        layout: str = OFF, edges_from: str | None = None, edges_low: float = 100,
-        edges_high: float = 200, edge_map: str | None = None,
+        layout: str = OFF, edges_from: str | None = None, edges_low: float = CANNY_LOW,
+        edges_high: float = CANNY_HIGH, edge_map: str | None = None,
         count: float = 2, steps: float = STACKS_OWN, guidance: float = paper.GUIDANCE,
         seed: float = 0, randomize: bool = True, with_recipe: bool = True,
     ) -> Iterator[tuple]:  # fmt: skip

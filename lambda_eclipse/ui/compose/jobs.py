@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lambda_eclipse.insight.nouns import vocabulary
+from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
 from lambda_eclipse.ui.i18n.core_texts import told
 from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Run
@@ -42,8 +43,8 @@ class Order:
     prompt: str
     subjects: tuple[Part, ...] = ()
     canny: str | None = None
-    canny_low: int = 100
-    canny_high: int = 200
+    canny_low: int = CANNY_LOW
+    canny_high: int = CANNY_HIGH
     edges: str | None = None
     seed: int = 0
     count: int = 1
@@ -66,7 +67,7 @@ def subject(studio: Any, part: Part) -> Any:
     from lambda_eclipse.images import open_picture
     from lambda_eclipse.keep.card import read_card
     from lambda_eclipse.keep.png import NoRecipeError
-    from lambda_eclipse.pipeline import Subject
+    from lambda_eclipse.request import Subject
 
     occurrence = part.mention - 1 if part.mention else None
     if part.mask is None:
@@ -91,14 +92,14 @@ def embedded(studio: Any, run: Run, part: Part) -> Any:
 def request_of(studio: Any, run: Run, order: Order) -> Any:
     """The pipeline.Request of an order, its subjects embedded."""
     from lambda_eclipse.images import open_picture
-    from lambda_eclipse.pipeline import Request
+    from lambda_eclipse.request import Request, Sampling
 
     with studio.models.encoders():
         subjects = tuple(embedded(studio, run, part) for part in order.subjects)
     edges = open_picture(order.edges, "edge map").convert("RGB") if order.edges else None
     return Request(
-        order.prompt, subjects, order.canny, order.seed, order.count, order.steps, order.guidance,
-        order.canny_low, order.canny_high, edges,
+        order.prompt, subjects, order.canny, order.seed, order.count,
+        Sampling(order.steps, order.guidance), order.canny_low, order.canny_high, edges,
     )  # fmt: skip
 
 
@@ -163,16 +164,15 @@ def around(studio: Any, run: Run, like: Painted, count: int, angle_deg: float) -
     from lambda_eclipse.keep.recipe import Recipe
 
     request, seed = like.recipe.request, like.picture.seed
-    sampling = request.steps, request.guidance
     points = variations(like.picture.embedding, count, angle_deg, seed)
     finished: list[Painted] = []
     # One by one: a picture painted from a point is reproduced alone.
     for index in range(count):
         what = t("job.variation", number=index + 1, count=count)
         run.say(what, (index / count, (index + 1) / count))
-        how = ([seed], *sampling, run.on_step)
+        how = ([seed], request.sampling, run.on_step)
         [picture] = studio.paint(points[index : index + 1], *how)
-        recipe = Recipe.from_point(studio, picture, *sampling, prompt=request.prompt)
+        recipe = Recipe.from_point(studio, picture, request.sampling, prompt=request.prompt)
         scores = likeness(studio, picture.image, request)
         finished.append(Painted(picture, recipe, scores, t("label.variation", number=index + 1)))
         run.emit(list(finished))

@@ -49,8 +49,9 @@ class ResultsActions:
             return "", ""
         request = visit.chosen[-1].painted.recipe.request
         pace, subjects = self.engine.pace, len(request.subjects)
-        apart = cost_text(pace, subjects, request.steps) if subjects else t("chosen.no_subjects")
-        return cost_text(pace, int(number), request.steps), apart
+        steps = request.sampling.steps
+        apart = cost_text(pace, subjects, steps) if subjects else t("chosen.no_subjects")
+        return cost_text(pace, int(number), steps), apart
 
     def to_slot(self, visit: Visit, number: int) -> list[Any]:
         """The chosen picture as a subject: the five values of every slot."""
@@ -102,7 +103,7 @@ def form_of(kept: Kept) -> list[Any]:
     return [
         order.prompt, *values_of(order.subjects, paper.MAX_SUBJECTS), layout, order.canny,
         order.canny_low, order.canny_high, order.edges or gr.skip(), order.count,
-        request.steps, request.guidance, order.seed, False,
+        request.sampling.steps, request.sampling.guidance, order.seed, False,
     ]  # fmt: skip
 
 

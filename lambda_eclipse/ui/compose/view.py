@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.request import MAX_SEED
 from lambda_eclipse.ui.common import (
     HEAVY,
     PRIVATE,
@@ -19,7 +20,6 @@ from lambda_eclipse.ui.compose.handlers import MAX_COUNT, ComposeActions
 from lambda_eclipse.ui.compose.result_handlers import ResultsActions
 from lambda_eclipse.ui.compose.subject_handlers import SlotActions
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.form import MAX_SEED
 from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.widgets.bench import Bench, bench_panel
 from lambda_eclipse.ui.widgets.edges import Edges, EdgesActions, edges_panel, wire_edges

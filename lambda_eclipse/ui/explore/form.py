@@ -15,7 +15,6 @@ from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.widgets.pad import CORNER_NAMES
 
 SUBJECTS, PICTURES = "subjects", "pictures"
-GRID_SIDES = (2, 9)
 BACKDROP_PX = 72  # side of one cell in the picture that is laid under the square
 EMPTY_CELL_RGBA = (148, 163, 184, 48)
 

@@ -10,10 +10,10 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.explore.atlas import missing, place, point
+from lambda_eclipse.request import GRID_SIDES
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore import jobs as jobs_square
 from lambda_eclipse.ui.explore.form import (
-    GRID_SIDES,
     SUBJECTS,
     backdrop,
     complete,
@@ -138,7 +138,7 @@ class ExploreActions:
                     seconds = f"{update.result.picture.seconds:.1f}"
                     note = t(
                         "note.point", x=f"{x:.2f}", y=f"{y:.2f}", seed=square.seed,
-                        steps=update.result.recipe.request.steps, seconds=seconds,
+                        steps=update.result.recipe.request.sampling.steps, seconds=seconds,
                     )  # fmt: skip
                     yield path, progress_html(note=note)
                 else:

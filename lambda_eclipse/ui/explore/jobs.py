@@ -6,6 +6,7 @@ from typing import Any
 
 from lambda_eclipse.explore.atlas import place, point
 from lambda_eclipse.explore.route import Point
+from lambda_eclipse.request import Sampling
 from lambda_eclipse.ui.compose.jobs import Painted, Part, embedded
 from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Run
@@ -58,10 +59,9 @@ def frames(studio: Any, run: Run, square: Square, line: Sequence[Point]) -> None
 def _painted(studio: Any, run: Run, square: Square, corners: Any, at: Point) -> Painted:
     from lambda_eclipse.keep.recipe import Recipe
 
-    picture = studio.at(
-        corners, *at, square.mode, square.seed, square.steps, square.guidance, on_step=run.on_step
-    )
-    recipe = Recipe.from_point(studio, picture, square.steps, square.guidance, prompt=square.prompt)
+    sampling = Sampling(square.steps, square.guidance)
+    picture = studio.at(corners, *at, square.mode, square.seed, sampling, on_step=run.on_step)
+    recipe = Recipe.from_point(studio, picture, sampling, prompt=square.prompt)
     return Painted(picture, recipe, None, f"({at[0]:.2f}, {at[1]:.2f})")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse.explore import route as paths
+from lambda_eclipse.request import GRID_SIDES, MAX_SEED
 from lambda_eclipse.ui.common import (
     HEAVY,
     PRIVATE,
@@ -19,9 +20,9 @@ from lambda_eclipse.ui.common import (
 )
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore.exports import DRAWN, FRAMES, ROUTES, ExportActions
-from lambda_eclipse.ui.explore.form import GRID_SIDES, PICTURES, SUBJECTS
+from lambda_eclipse.ui.explore.form import PICTURES, SUBJECTS
 from lambda_eclipse.ui.explore.handlers import ExploreActions
-from lambda_eclipse.ui.form import MAX_SEED, fresh_seed
+from lambda_eclipse.ui.form import fresh_seed
 from lambda_eclipse.ui.i18n.spoken import Spoken
 from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.text import progress_html

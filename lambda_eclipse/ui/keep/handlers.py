@@ -96,7 +96,8 @@ class KeepActions:
         return [
             request.prompt, *values_of(parts, paper.MAX_SUBJECTS),
             DRAWING if drawn else OFF, None, int(request.canny_low), int(request.canny_high), drawn,
-            min(request.count, 8), request.steps, request.guidance, request.seed, False,
+            min(request.count, 8), request.sampling.steps, request.sampling.guidance,
+            request.seed, False,
         ]  # fmt: skip
 
     def reproduce(self, visit: Visit, file: str | None) -> Iterator[tuple]:

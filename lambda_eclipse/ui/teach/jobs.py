@@ -54,7 +54,7 @@ def teach(studio: Any, run: Run, order: Order) -> Taught | None:
     """Learn a subject; None after a stop. What has begun is handed over before, to be kept."""
     from lambda_eclipse import finetune
     from lambda_eclipse.images import open_picture
-    from lambda_eclipse.pipeline import Request, Subject
+    from lambda_eclipse.request import Request, Subject
 
     models = studio.models
     how = models.stack.finetuning

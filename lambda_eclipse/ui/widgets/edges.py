@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
 from lambda_eclipse.ui.common import PRIVATE, QUIET, upload
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.i18n.texts import t
@@ -66,7 +67,9 @@ class EdgesActions:
 
     engine: Engine
 
-    def edges(self, visit: Visit, picture: str | None, low: float = 100, high: float = 200) -> Any:
+    def edges(
+        self, visit: Visit, picture: str | None, low: float = CANNY_LOW, high: float = CANNY_HIGH
+    ) -> Any:
         """The Canny edge map of a picture, white on black.
 
         Parameters:
@@ -118,8 +121,12 @@ def edges_panel() -> Edges:
         with gr.Row():
             with gr.Column(visible=False, min_width=200, elem_id="edges-by-picture") as by_picture:
                 picture = upload(t("edges.from"), 200, "edges-from")
-                low = gr.Slider(0, 500, 100, step=5, label=t("edges.low"), elem_id="edges-low")
-                high = gr.Slider(0, 500, 200, step=5, label=t("edges.high"), elem_id="edges-high")
+                low = gr.Slider(
+                    0, 500, CANNY_LOW, step=5, label=t("edges.low"), elem_id="edges-low"
+                )
+                high = gr.Slider(
+                    0, 500, CANNY_HIGH, step=5, label=t("edges.high"), elem_id="edges-high"
+                )
             # Made when it is shown: an editor that starts out hidden can't be drawn on.
             with gr.Column(visible=False, min_width=280, elem_id="edges-by-hand") as by_hand:
                 canvas = gr.ImageEditor(

@@ -11,7 +11,8 @@ from small_stack import DIM, write_stack
 
 from lambda_eclipse.insight import likeness as insight
 from lambda_eclipse.insight.likeness import blend_risk, cosines, fraction, leave_one_out, variations
-from lambda_eclipse.pipeline import Request, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Sampling, Subject
 from lambda_eclipse.stacks import STACKS, load
 
 WORDS = ["cat", "dog", "hat", "car"]
@@ -46,7 +47,7 @@ def photo(colour: str, shape: str = "ellipse") -> Image.Image:
 
 
 CAT, HAT = Subject("cat", photo("orange")), Subject("hat", photo("navy", "rectangle"))
-REQUEST = Request("a cat wearing a hat", (CAT, HAT), seed=7, steps=2)
+REQUEST = Request("a cat wearing a hat", (CAT, HAT), seed=7, sampling=Sampling(2))
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -21,7 +21,8 @@ from lambda_eclipse.keep.checksums import _file_checksum, checksums
 from lambda_eclipse.keep.png import MAX_TEXT, NewerRecipeError, NoRecipeError, RecipeError
 from lambda_eclipse.keep.recipe import KEYWORD, Recipe, read, write
 from lambda_eclipse.keep.reproduction import check, corners_of, point_of, reproduce
-from lambda_eclipse.pipeline import SEEDS, Request, RequestError, Studio, Subject
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject
 from lambda_eclipse.stacks import PATTERNS, STACKS, load
 from lambda_eclipse.weights import write_manifest
 
@@ -52,7 +53,7 @@ CAT, HAT = Subject("cat", photo("orange"), strength=0.7), Subject("hat", photo("
 
 
 def request(**changes) -> Request:
-    wanted = Request("a cat wearing a hat", (CAT, HAT), seed=7, steps=STEPS, guidance=3.1)
+    wanted = Request("a cat wearing a hat", (CAT, HAT), seed=7, sampling=Sampling(STEPS, 3.1))
     return replace(wanted, **changes)
 
 
@@ -127,7 +128,7 @@ def test_odd_floats_come_back_bit_for_bit(kept):
 def test_no_photo_is_kept_and_the_whole_request_is(studio, kept):
     wanted = kept.request
     assert (wanted.prompt, wanted.seed, wanted.count) == ("a cat wearing a hat", 7, 3)
-    assert (wanted.steps, wanted.guidance) == (STEPS, 3.1)
+    assert wanted.sampling == Sampling(STEPS, 3.1)
     assert [subject.noun for subject in wanted.subjects] == ["cat", "hat"]
     assert wanted.canny is None and {subject.picture for subject in wanted.subjects} == {None}
     assert kept.request.edges.size == (studio.models.decoder.native_size_px,) * 2
@@ -137,14 +138,17 @@ def test_no_photo_is_kept_and_the_whole_request_is(studio, kept):
 
 
 def test_defaults_of_the_stack_are_written_out(studio):
-    wanted = request(subjects=(), steps=None, guidance=None)
+    wanted = request(subjects=(), sampling=Sampling())
     found = Recipe.from_request(studio, wanted).request
-    assert (found.steps, found.guidance) == (STACKS["kandinsky"].steps, 7.5)
+    assert found.sampling == Sampling(STACKS["kandinsky"].steps, 7.5)
 
 
 def test_numbers_of_numpy_are_numbers(studio):
-    wanted = request(seed=np.int64(7), guidance=np.float32(3.5), subjects=())
-    assert read(write(photo("red"), Recipe.from_request(studio, wanted))).request.guidance == 3.5
+    wanted = request(seed=np.int64(7), sampling=Sampling(guidance=np.float32(3.5)), subjects=())
+    assert (
+        read(write(photo("red"), Recipe.from_request(studio, wanted))).request.sampling.guidance
+        == 3.5
+    )
 
 
 def test_the_mention_a_subject_is_bound_to_comes_back(studio):
@@ -195,7 +199,7 @@ def test_a_picture_is_painted_again_from_its_png(studio, count, index):
 
 def test_only_the_batch_of_a_picture_is_painted_again(studio, monkeypatch):
     seen = []
-    recipe = Recipe.from_request(studio, request(count=5, seed=SEEDS - 2), index=3)
+    recipe = Recipe.from_request(studio, request(count=5, seed=MAX_SEED - 1), index=3)
     reproduce(studio, recipe, lambda info: seen.append(info.total))
     assert seen == [BATCH] * STEPS
     assert reproduce(studio, recipe).seed == 1, "seeds wrap at the end"
@@ -215,7 +219,7 @@ def test_a_picture_with_edges_is_painted_again(studio):
 
 
 def test_plain_text_to_image_is_painted_again(studio):
-    wanted = Request("a boat", steps=STEPS)
+    wanted = Request("a boat", sampling=Sampling(STEPS))
     [painted] = studio.generate(wanted)
     found = read(write(painted.image, Recipe.from_request(studio, wanted)))
     assert bits(reproduce(studio, found)) == bits(painted)
@@ -224,8 +228,8 @@ def test_plain_text_to_image_is_painted_again(studio):
 def test_a_point_of_a_square_is_painted_again(studio):
     others = (replace(CAT, picture=photo("gray")), replace(HAT, picture=photo("red")))
     corners = studio.square("a cat wearing a hat", (CAT, others[0]), (HAT, others[1]), seed=3)
-    painted = studio.at(corners, 0.3, 0.8, seed=11, steps=STEPS, guidance=2.0)
-    recipe = Recipe.from_point(studio, painted, steps=STEPS, guidance=2.0, prompt="a cat …")
+    painted = studio.at(corners, 0.3, 0.8, seed=11, sampling=Sampling(STEPS, 2.0))
+    recipe = Recipe.from_point(studio, painted, sampling=Sampling(STEPS, 2.0), prompt="a cat …")
     found = read(write(painted.image, recipe))
     assert found.request.prompt == "a cat …" and found.request.subjects == ()
     assert torch.equal(found.embedding, painted.embedding)
@@ -240,8 +244,8 @@ def test_corners_come_from_recipes_cards_and_any_picture(studio, tmp_path):
     picture = studio.generate(wanted)[1]
     painted = tmp_path / "painted.png"
     painted.write_bytes(write(picture.image, Recipe.from_request(studio, wanted, index=1)))
-    turned = studio.paint(-picture.embedding[None], [3], STEPS)[0]
-    point = write(turned.image, Recipe.from_point(studio, turned, STEPS))
+    turned = studio.paint(-picture.embedding[None], [3], Sampling(STEPS))[0]
+    point = write(turned.image, Recipe.from_point(studio, turned, Sampling(STEPS)))
     card = Card.from_subject(studio, HAT)
     plain = tmp_path / "plain.jpg"
     photo("green").save(plain)
@@ -252,7 +256,7 @@ def test_corners_come_from_recipes_cards_and_any_picture(studio, tmp_path):
     with torch.no_grad():
         seen = studio.models.clip.image([Image.open(plain).convert("RGB")])[0]
     assert torch.allclose(corners[3], seen.float(), atol=1e-6)
-    foreign = replace(Recipe.from_point(studio, turned, STEPS), stack="pocket")
+    foreign = replace(Recipe.from_point(studio, turned, Sampling(STEPS)), stack="pocket")
     assert not torch.equal(point_of(studio, write(turned.image, foreign)), -picture.embedding)
     with pytest.raises(RecipeError, match="four corners"):
         corners_of(studio, [plain])
@@ -404,7 +408,7 @@ def test_a_newer_format(kept):
         ("embedding", floats(float("-inf"))),
         ("embedding", [1.0]),
         ("seed", -1),
-        ("seed", SEEDS),
+        ("seed", MAX_SEED + 1),
         ("seed", 1.0),
         ("seed", 10**4000),
         ("count", 0),

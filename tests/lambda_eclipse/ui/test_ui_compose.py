@@ -16,7 +16,8 @@ from small_stack import write_stack
 from lambda_eclipse.keep import recipe as recipes
 from lambda_eclipse.keep.png import NoRecipeError
 from lambda_eclipse.keep.reproduction import reproduce
-from lambda_eclipse.pipeline import Request, Studio
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request, Sampling
 from lambda_eclipse.stacks import STACKS, load
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.handlers import ComposeActions
@@ -231,7 +232,7 @@ def test_pictures_are_those_of_the_studio_and_carry_their_recipe(
     gallery, seed, note, meters = generate(engine, visit, "a cat", ("cat", photo), count=BATCH + 1)
     subject = jobs.subject(engine.studio, jobs.Part("cat", photo))
     wanted = engine.studio.generate(
-        Request("a cat", (subject,), seed=7, count=BATCH + 1, steps=3, guidance=4.0)
+        Request("a cat", (subject,), seed=7, count=BATCH + 1, sampling=Sampling(3, 4.0))
     )
     assert seed == 7 and "7, 8, 9" in note and meters.count("<meter") == 2 * (BATCH + 1)
     for index, ((path, _), picture) in enumerate(zip(gallery, wanted, strict=True)):
@@ -322,7 +323,7 @@ def test_the_form_becomes_a_corner(engine: Engine, visit: Visit, photo: str, wan
     *_, last = ComposeActions(engine).corner(visit, "top_right", wanted, *form)
     assert [isinstance(corner, str) for corner in last] == [False, True, False, False, False]
     recipe = recipes.read(last[1])  # the square needs it in any case
-    assert (recipe.request.steps, recipe.request.count, recipe.request.seed) == (4, 1, 3)
+    assert (recipe.request.sampling.steps, recipe.request.count, recipe.request.seed) == (4, 1, 3)
     in_history = "lambda-eclipse\0" in Path(visit.history[0].path).read_bytes().decode("latin1")
     assert in_history == wanted
 

@@ -21,7 +21,7 @@ from lambda_eclipse.keep import recipe as recipes
 from lambda_eclipse.keep.card import read_card
 from lambda_eclipse.keep.png import NoRecipeError
 from lambda_eclipse.keep.reproduction import point_of, reproduce
-from lambda_eclipse.pipeline import Request, Subject
+from lambda_eclipse.request import Request, Sampling, Subject
 from lambda_eclipse.ui.compose.result_handlers import ResultsActions
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore.exports import ExportActions, points_of
@@ -56,7 +56,7 @@ def painted(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     request = Request(
         "a cat and a cat in a hat", (Subject("cat", cat.picture, occurrence=1, strength=0.5), hat),
-        seed=5, count=3, steps=4, edges=Image.new("RGB", (64, 64), "white"),
+        seed=5, count=3, sampling=Sampling(4), edges=Image.new("RGB", (64, 64), "white"),
     )  # fmt: skip
     picture = engine.studio.generate(request)[1]
     path = tmp_path_factory.mktemp("recipes") / "painted.png"

@@ -14,8 +14,9 @@ from repository import FIXTURES
 from safetensors.torch import load_file, save_file
 from small_stack import DIM, write_decoder
 
-from lambda_eclipse.pipeline import Request, Studio
+from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.prior import CONFIG_NAME, WEIGHTS_NAME, Prior, PriorConfig
+from lambda_eclipse.request import Request, Sampling
 from train.data.feature_shards import FeatureShards
 from train.loop import ranks
 from train.loop.loop import Run, train
@@ -400,7 +401,7 @@ def test_the_app_paints_with_what_was_trained(world: Path, tmp_path: Path) -> No
     }
     studio = Studio.open("kandinsky", "cpu", sources=sources)
     assert studio.models.prior.config.num_layers == DEBUG.layers
-    [picture] = studio.generate(Request("a cat", steps=1))
+    [picture] = studio.generate(Request("a cat", sampling=Sampling(1)))
     assert picture.image.mode == "RGB"
 
 
