@@ -271,7 +271,8 @@ def test_wrong_squares(studio):
         studio.square(PROMPT, A[:1], B)
     with pytest.raises(SubjectError, match="cap"):
         studio.square(PROMPT, A, (B[0], Subject("cap", photo("red"))))
-    for changes in ({"x": 2.0}, {"y": -1}, {"x": float("nan")}, {"seed": -1}, {"sampling": Sampling(0)}):
+    wrong = ({"x": 2.0}, {"y": -1}, {"x": float("nan")}, {"seed": -1}, {"sampling": Sampling(0)})
+    for changes in wrong:
         with pytest.raises(RequestError):
             studio.at(corners, **({"x": 0.5, "y": 0.5} | changes))
     for n in (1, 10, 2.5):
