@@ -12,7 +12,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,13 +32,14 @@ from train.data.caption_pipeline import engines
 from train.data.caption_pipeline.stickers import write_side
 from train.data.feature_shards import FeatureShards, Source, encode
 from train.data.tars import read_done, write_tar
-from train.loop.loop import Run, train
-from train.prior import run as prior_run
+from train.loop.loop import train
+from train.loop.task import Losses, Task
 from train.prior.batches import Batches, Features
 from train.prior.loss import gather_texts, prior_loss
 from train.prior.packed import flops
 from train.prior.plan import A100_FLOPS, TRAINING_PASSES
-from train.prior.presets import PRESETS
+from train.prior.presets import PRESETS, Preset
+from train.prior.task import build, from_scratch
 
 EXAMPLES, PER_SHARD = 512, 128
 SQUARE = 1024  # side of the matrices that the machine's rate is measured with
@@ -70,12 +71,12 @@ def write_examples(folder: Path) -> FeatureShards:
     return FeatureShards(folder)
 
 
-def stock_step(batch: int, shards: FeatureShards) -> Callable[[int], None]:
+def stock_step(preset: Preset, shards: FeatureShards) -> Callable[[int], None]:
     """A training step of the stock module on the trainer's own batches."""
     network = stock_prior().train()
     parameters = [p for n, p in network.named_parameters() if n not in ("clip_mean", "clip_std")]
     optimizer = torch.optim.AdamW(parameters, paper.LEARNING_RATE, fused=True)
-    batches = Batches(shards, PRESETS["paper"], batch, 0, 0, 1)
+    batches = Batches(shards, preset)
 
     def step(number: int) -> None:
         given = batches[number].to(torch.device("cpu"))
@@ -98,28 +99,25 @@ def matrix_rate(clock: Clock) -> float:
     return 2 * SQUARE**3 / min(statistics.median(each[1:]) for each in times)
 
 
-def trainer(shards: FeatureShards, batch: int, steps: int, folder: Path) -> tuple[Run, Features]:
+def trainer(shards: FeatureShards, batch: int, steps: int) -> tuple[Task, Preset, Features]:
     """The real one, for one step more than are measured, and its source."""
     preset = replace(PRESETS["paper"], batch=batch, steps=steps + 1, save_every=10**9)
-    data = Features(shards, preset, batch, preset.steps, 0, 1, torch.device("cpu"))
-    model = prior_run.scratch(preset, shards.clip.dimension)
-    run = prior_run.build(data, model, preset, folder, clip=shards.clip)
-    run.export = None
-    return run, data
+    data = Features(shards, preset, 1, torch.device("cpu"))
+    prior = from_scratch(preset, shards.clip.dimension)
+    return build(data, prior, preset, fused=True), preset, data
 
 
 def measure_training(
     shards: FeatureShards, batch: int, steps: int, folder: Path, clock: Clock
 ) -> Row:
     """Steps of the real trainer and of the stock module, in turn."""
-    run, _ = trainer(shards, batch, steps + 1, folder)
+    task, preset, _ = trainer(shards, batch, steps + 1)
     steps_s, rates, stock_s, lengths = [], [], [], []
-    source = Batches(shards, PRESETS["paper"], batch, 0, 0, 1)
-    theirs = stock_step(batch, shards)
-    compute = run.compute_loss
+    source = Batches(shards, preset)
+    theirs = stock_step(preset, shards)
     began = 0.0
 
-    def watched(step: int):
+    def watched(step: int) -> Losses | Iterator[Losses]:
         """Between two steps of ours: a stock step, and the machine's rate."""
         nonlocal began
         if step > 1:  # the first one makes AdamW's moments
@@ -128,10 +126,9 @@ def measure_training(
             stock_s.append(timed(clock, partial(theirs, step)))
             lengths.extend(source[step - 1].lengths)
         began = clock()
-        return compute(step)
+        return task.loss(step)
 
-    run.compute_loss = watched
-    train(run)
+    train(replace(task, loss=watched), preset, folder)
     own_s, other_s = statistics.median(steps_s), statistics.median(stock_s)
     each = TRAINING_PASSES * flops(PriorConfig(), lengths) / len(lengths)
     return {
@@ -148,23 +145,22 @@ def measure_training(
 
 def measure_waiting(shards: FeatureShards, batch: int, steps: int, folder: Path) -> float:
     """Share of the trainer's time that it waits for data, after the first batch."""
-    run, data = trainer(shards, batch, steps, folder)
-    compute, waited, began = run.compute_loss, 0.0, 0.0
+    task, preset, data = trainer(shards, batch, steps)
+    waited, began = 0.0, 0.0
 
-    def watched(step: int):
+    def watched(step: int) -> Losses | Iterator[Losses]:
         nonlocal began, waited
         if step == 1:
             began, waited = time.perf_counter(), data.waited_s
-        return compute(step)
+        return task.loss(step)
 
-    run.compute_loss = watched
-    train(run)
+    train(replace(task, loss=watched), preset, folder)
     return (data.waited_s - waited) / (time.perf_counter() - began)
 
 
 def measure_loader(shards: FeatureShards, batch: int, clock: Clock) -> float:
     """Examples/s that one core reads and collates; shards are in the page cache."""
-    batches = Batches(shards, PRESETS["paper"], batch, 0, 0, 1)
+    batches = Batches(shards, replace(PRESETS["paper"], batch=batch))
     for step in range(EXAMPLES // batch):  # opens and checks all shards
         batches[step]
     threads = torch.get_num_threads()

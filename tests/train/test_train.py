@@ -6,6 +6,7 @@ A handful of sprites, a random trunk and a random teacher stand in for what is d
 import copy
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
+from trainings import check_training
 
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.decoder import Decoder
@@ -34,14 +36,14 @@ from train.pocket import appearance, clip, clip_data, embeddings, layout, matte,
 from train.pocket import codec as subjects
 from train.pocket import movq as autoencoder
 from train.pocket import unet as decoder
+from train.pocket.prior import __main__ as prior
 from train.pocket.prior import counting as prior_counting
 from train.pocket.prior import examples as prior_examples
 from train.pocket.prior import readers as prior_readers
 from train.pocket.prior import start as prior_start
 from train.pocket.prior import training as prior_stickers
 from train.pocket.teacher import Lexicon
-from train.prior import main as prior
-from train.prior import run as prior_run
+from train.prior.presets import PRESETS
 from train.world import arrays as shards
 from train.world import scenes, sprites
 from train.world.looks import LOOKS, sprite_view
@@ -478,11 +480,10 @@ def test_a_hint_at_hand_is_used(embedded: Path) -> None:
 
 def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_path: Path) -> None:
     clip_folder = random_stack / "clip"
-    build = partial(
-        prior_run.build_stickers, embedded, clip_folder, steps=8, batch=16, rate=1e-4, seed=0
-    )
-    run = check_run(build, tmp_path, stop_after=5)
-    result = build(tmp_path / "new").evaluate(run.model.eval())
+    preset = replace(PRESETS["pocket"], steps=8, batch=16, rate=1e-4)
+    build = partial(prior.build, embedded, clip_folder, preset)
+    task, averaged = check_training(build, preset, tmp_path, stop_after=5)
+    result = build().evaluate(task.model.eval())
     assert {name.rsplit("_", 1)[1] for name in result} == {"held", "seen"}
     assert all(-1 <= value <= 1 for value in result.values())
 
@@ -495,7 +496,7 @@ def test_the_prior_learns_and_resumes(embedded: Path, random_stack: Path, tmp_pa
     noise = torch.randn(2, DIM, generator=generator(0, 0))
     control = torch.from_numpy(np.load(embedded / "null-embed.npy")).float().expand(2, -1)
     with torch.no_grad():
-        ours, theirs = (prior_stickers.predict(p, text, control, noise) for p in (loaded, run.ema))
+        ours, theirs = (prior_stickers.predict(p, text, control, noise) for p in (loaded, averaged))
     assert F.cosine_similarity(ours, theirs).min() > 0.999  # fp16 on disk
 
 
@@ -650,7 +651,7 @@ def test_the_decoder_may_be_given_the_priors_predictions(
     folder.mkdir()
     for path in embedded.iterdir():
         (folder / path.name).symlink_to(path)
-    with pytest.raises(ValueError, match="train.prior.main --predict"):
+    with pytest.raises(ValueError, match="train.pocket.prior --predict"):
         decoder.draw_batch(decoder.Pairs(folder), 0, 0, 16, predicted_share=0.5)
     command(
         prior.main, shards=folder, clip=random_stack / "clip", run=tmp_path / "run", steps=1,

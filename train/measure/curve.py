@@ -48,7 +48,7 @@ def table(rows: list[dict[str, float]]) -> str:
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="Likeness against hours of the prior's training.")
-    parser.add_argument("--run", type=Path, required=True, help="of train.prior.main --keep")
+    parser.add_argument("--run", type=Path, required=True, help="of train.prior --keep")
     parser.add_argument("--cache", type=Path, default=CACHE, help="the judge's published weights")
     parser.add_argument("--out", type=Path, help="also write the table here, as markdown")
     arguments = parser.parse_args()

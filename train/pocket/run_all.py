@@ -50,7 +50,7 @@ def steps(runs: Path) -> dict[str, list[str]]:
             movq,
         ],
         "prior": [
-            *("train.prior.main", "--shards", shards, "--clip", clip),
+            *("train.pocket.prior", "--shards", shards, "--clip", clip),
             *(*run("prior"), "--export", prior),
         ],
         "decoder": [

@@ -111,7 +111,7 @@ def draw_batch(
     if predicted_share:
         if pairs.predicted is None:
             raise ValueError(
-                "train-predicted.npy is missing: write it with train.prior.main --predict"
+                "train-predicted.npy is missing: write it with train.pocket.prior --predict"
             )
         use = (chance < predicted_share) & (index < len(pairs.predicted))
         embeds[use] = pairs.predicted[index[use]].float()

@@ -1,4 +1,4 @@
-"""What a training will take, before it is begun: `--dry-run` of `train.prior.main`."""
+"""What a training will take, before it is begun: `--dry-run` of `train.prior`."""
 
 import time
 from collections.abc import Sequence
@@ -113,8 +113,8 @@ def plan(
             f"{features.bytes / 1e9:.3g} GB, {mean:.1f} text positions each",
             f"steps: {preset.steps:,} of {batch:,} examples ({preset.batch} in each of {processes} "
             f"processes): {samples:,} examples, {samples / max(train, 1):.1f} times each; peak "
-            f"rate {preset.rate:g}, warm-up {preset.warmup}, then a cosine; λ {preset.weight:g}, "
-            f"edge map left out of {preset.no_canny:.0%}",
+            f"rate {preset.rate:g}, warm-up {preset.warmup}, then a cosine; λ "
+            f"{preset.contrast_weight:g}, edge map left out of {preset.canny_drop:.0%}",
             f"arithmetic: {each / 1e9:.2f} GFLOP an example, {padded / each:.1f} times less than "
             f"with all {config.num_embeddings} text positions; {samples * each:.3g} FLOP in all",
             f"memory of a process: {memory / 2**30:.2f} GiB (parameters, gradients, moments and "

@@ -1,40 +1,32 @@
-"""Presets of the prior's training: the paper's, the pocket's, and one that is done in seconds."""
+"""Presets of the prior's training: the paper's, the pocket's, and one that takes seconds."""
 
 from dataclasses import dataclass
 
 from lambda_eclipse import paper
+from train.loop.task import Settings
 
 
-@dataclass(frozen=True)
-class Preset:
+@dataclass(frozen=True, kw_only=True)
+class Preset(Settings):
     """How a prior is trained.
 
-    heads, head_dim, layers: of a prior that starts from nothing. batch: examples of a step in each
-    process. rate: peak; warmup: steps until then. weight: λ of Eq. 1. summed: its squared norm is
-    the sum over dimensions, as printed, so that λ weighs D times less than beside their mean, which
-    the published trainers take. no_canny: chance that an example is shown without its edge map.
-    words: chance that a subject stays its noun. routing: rate of queries' and keys' layers, as a
-    share of the others'. Intervals are in steps; evaluations: in all.
+    heads, head_dim, layers: of a prior that starts from random weights.
+    contrast_weight: λ of Eq. 1.
+    summed: the squared norm of Eq. 1 is the sum over dimensions, as printed, not their mean, as in
+        the published trainers: beside a sum, λ weighs D times less.
+    canny_drop: probability of training an example without its edge map.
+    subject_drop: probability of leaving a subject its noun's token states.
+    routing: learning rate of the query and key layers, relative to the others'.
     """
 
     heads: int
     head_dim: int
     layers: int
-    batch: int
-    steps: int
-    rate: float
-    warmup: int
-    weight: float
-    summed: bool
-    no_canny: float
-    words: float
-    routing: float
-    betas: tuple[float, float]
-    weight_decay: float
-    ema_decay: float
-    report_every: int
-    save_every: int
-    evaluations: int
+    contrast_weight: float = paper.LAMBDA
+    summed: bool = False
+    canny_drop: float
+    subject_drop: float
+    routing: float = 1.0
 
 
 PRESETS = {
@@ -48,22 +40,18 @@ PRESETS = {
         steps=paper.TRAINING_STEPS,
         rate=paper.LEARNING_RATE,
         warmup=2000,
-        weight=paper.LAMBDA,
-        summed=False,
-        no_canny=paper.CANNY_DROP,
-        words=0.0,
-        routing=1.0,
+        canny_drop=paper.CANNY_DROP,
+        subject_drop=0.0,
         betas=(0.9, 0.999),
         weight_decay=0.01,
         ema_decay=0.9999,
-        report_every=50,
         save_every=1000,
         evaluations=50,
     ),
-    # As wide as the pocket's embedding: a narrower one cuts its rank. With the mean over
-    # dimensions, the contrast would weigh as much as all of what a subject looks like, and the
-    # caption says nothing of that. Queries and keys start sharp in a trained prior, and steps that
-    # suit everything else blur them before they mend them.
+    # As wide as the pocket's embedding: a narrower prior limits its rank. With the mean over
+    # dimensions, the contrast would weigh as much as the whole appearance of a subject, of which
+    # the caption says nothing. Queries and keys start sharp in a trained prior; the rate that suits
+    # the other layers would blur them first.
     "pocket": Preset(
         heads=20,
         head_dim=32,
@@ -72,17 +60,15 @@ PRESETS = {
         steps=6000,
         rate=2e-4,
         warmup=60,
-        weight=paper.LAMBDA,
         summed=True,
-        no_canny=0.8,
-        words=0.25,
+        canny_drop=0.8,
+        subject_drop=0.25,
         routing=0.3,
         betas=(0.9, 0.98),
         weight_decay=0.02,
         ema_decay=0.995,
         report_every=20,
         save_every=200,
-        evaluations=10,
     ),
     "debug": Preset(
         heads=2,
@@ -92,11 +78,8 @@ PRESETS = {
         steps=12,
         rate=1e-3,
         warmup=2,
-        weight=paper.LAMBDA,
-        summed=False,
-        no_canny=0.5,
-        words=0.25,
-        routing=1.0,
+        canny_drop=0.5,
+        subject_drop=0.25,
         betas=(0.9, 0.98),
         weight_decay=0.02,
         ema_decay=0.9,

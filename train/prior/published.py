@@ -18,7 +18,8 @@ from lambda_eclipse.prior import CONFIG_NAME, WEIGHTS_NAME, Prior, PriorConfig
 from lambda_eclipse.stacks import PATTERNS
 from lambda_eclipse.weights import WeightsError, read_json, read_safetensors, resolve, write_json
 from train.data.feature_shards import Source
-from train.loop.loop import CHECKPOINT, check_fit, read_checkpoint
+from train.loop.checkpoints import CHECKPOINT, check_fit
+from train.loop.checkpoints import read as read_checkpoint
 
 NOTES_NAME = "training.json"  # beside a prior's weights: what it was trained on
 
@@ -61,9 +62,7 @@ def _of_run(folder: Path) -> Prior:
         positions = state["positional_embedding"].shape[1]
         layers = 1 + max(int(n.split(".")[1]) for n in state if n.startswith("transformer_blocks."))
     except (KeyError, ValueError):
-        raise WeightsError(
-            f"{path} is no prior's: give the folder of a train.prior.main run."
-        ) from None
+        raise WeightsError(f"{path} is no prior's: give the folder of a train.prior run.") from None
     head_dim = content.get("settings", {}).get("head_dim", 32)
     sizes = (width // head_dim, head_dim, layers, dim, positions - ADDITIONAL_EMBEDDINGS)
     prior = Prior(PriorConfig(*sizes))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lambda_eclipse.weights import verify
-from train.loop import loop
+from train.loop import loop, options
 from train.pocket import run_all as everything
 
 
@@ -17,9 +17,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *line: object) -> None:
 
 
 def test_every_command_knows_its_options(tmp_path: Path) -> None:
-    shared = Path(loop.__file__).read_text()
+    shared = Path(loop.__file__).read_text() + Path(options.__file__).read_text()
     for module, *arguments in everything.steps(tmp_path).values():
         spec = find_spec(module)
+        if spec is not None and spec.submodule_search_locations:
+            spec = find_spec(f"{module}.__main__")
         assert spec is not None and spec.origin is not None, module
         source = Path(spec.origin).read_text()
         for option in (a for a in arguments if a.startswith("--")):
@@ -53,6 +55,6 @@ def test_it_goes_on_where_it_stopped_and_ships_at_the_end(
     run(monkeypatch, "--runs", runs, "--out", out)
     assert called[before] == "train.pocket.clip"
     assert len(called) == len(everything.steps(runs)) + 1  # the broken step twice
-    assert (out / "prior" / "weights.safetensors").read_bytes() == b"train.prior.main"
+    assert (out / "prior" / "weights.safetensors").read_bytes() == b"train.pocket.prior"
     verify(out / "manifest.json", out / "prior")
     assert "hours in all" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,18 +14,21 @@ import torch.multiprocessing
 from repository import FIXTURES
 from safetensors.torch import load_file, save_file
 from small_stack import DIM, write_decoder
+from trainings import same_weights
 
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.prior import CONFIG_NAME, WEIGHTS_NAME, Prior, PriorConfig
 from lambda_eclipse.request import Request, Sampling
 from train.data.feature_shards import FeatureShards
 from train.loop import ranks
-from train.loop.loop import Run, train
-from train.prior import main as prior
+from train.loop.loop import backward, train
+from train.loop.task import Losses
+from train.prior import __main__ as prior
 from train.prior import published
-from train.prior import run as prior_run
+from train.prior import task as prior_task
 from train.prior.batches import order
 from train.prior.presets import PRESETS
+from train.prior.task import build_features, from_scratch
 
 DEBUG = PRESETS["debug"]
 TIMES = ("ms_per_sample", "hours")
@@ -50,9 +54,8 @@ def curve(run: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
 
-def same_weights(one: Run, two: Run) -> bool:
-    ours, theirs = one.model.state_dict(), two.model.state_dict()
-    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+def gradients_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
 
 
 def command(world: Path, run: Path, *more: object) -> None:
@@ -75,23 +78,20 @@ def test_a_killed_run_goes_on_bit_for_bit(
     features: FeatureShards, tmp_path: Path, killed: tuple[int, ...]
 ) -> None:
     """Killed at a step between checkpoints, or at one, with what was done since lost."""
-    whole = prior_run.build_features(features, DEBUG, tmp_path / "whole")
-    train(whole)
+    whole, resumed = (build_features(features, DEBUG) for _ in range(2))
+    train(whole, DEBUG, tmp_path / "whole")
     for at in killed:
-        run = prior_run.build_features(features, DEBUG, tmp_path / "cut")
-        healthy = run.compute_loss
+        task = build_features(features, DEBUG)
 
-        def dies(step: int, at: int = at, healthy=healthy):
+        def dies(step: int, at: int = at, loss=task.loss) -> Losses | Iterator[Losses]:
             if step == at:
                 raise KeyboardInterrupt
-            return healthy(step)
+            return loss(step)
 
-        run.compute_loss = dies
         with pytest.raises(KeyboardInterrupt):
-            train(run)
-    resumed = prior_run.build_features(features, DEBUG, tmp_path / "cut")
-    train(resumed)
-    assert same_weights(whole, resumed)
+            train(replace(task, loss=dies), DEBUG, tmp_path / "cut")
+    train(resumed, DEBUG, tmp_path / "cut")
+    assert same_weights(whole.model, resumed.model)
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     steps = [line["step"] for line in curve(tmp_path / "cut") if "loss" in line]
     assert steps == list(range(1, DEBUG.steps + 1))
@@ -99,8 +99,7 @@ def test_a_killed_run_goes_on_bit_for_bit(
 
 def test_the_loss_goes_down_and_all_is_logged(features: FeatureShards, tmp_path: Path) -> None:
     preset = replace(DEBUG, steps=60, report_every=20, rate=3e-3)
-    run = prior_run.build_features(features, preset, tmp_path)
-    train(run)
+    train(build_features(features, preset), preset, tmp_path)
     losses = [line["projection"] for line in curve(tmp_path) if "loss" in line]
     assert losses[-1] < 0.8 * losses[0]
     measured = [line for line in curve(tmp_path) if "cosine_pictures" in line]
@@ -119,19 +118,12 @@ def test_order_shows_each_example_once_and_anew_in_each_epoch() -> None:
     assert len(set(far[:320].tolist())) == 32  # windows of shards, so that a disk reads in order
 
 
-def test_parts_and_loaders_change_nothing_but_rounding(
-    features: FeatureShards, tmp_path: Path
-) -> None:
+def test_parts_and_loaders_change_nothing_but_rounding(features: FeatureShards) -> None:
     gradients = []
-    for i, options in enumerate(({}, {"parts": 3}, {"workers": 1})):
-        run = prior_run.build_features(features, DEBUG, tmp_path / str(i), **options)
-        total = {}
-        for losses in run.compute_loss(0):
-            losses["loss"].backward()
-            for name, value in losses.items():
-                total[name] = total.get(name, 0) + value.item()
-        named = {n: p.grad for n, p in run.model.named_parameters() if p.grad is not None}
-        gradients.append((total, named))
+    for options in ({}, {"parts": 3}, {"workers": 1}):
+        task = build_features(features, DEBUG, **options)
+        losses = {name: value.item() for name, value in backward(task, 0).items()}
+        gradients.append((losses, gradients_of(task.model)))
     (whole, expected), (parted, added), (loaded, same) = gradients
     assert loaded == whole and all(torch.equal(same[n], expected[n]) for n in expected)
     assert parted == pytest.approx(whole, rel=1e-5)
@@ -145,26 +137,21 @@ def test_parts_and_loaders_change_nothing_but_rounding(
 def half_a_batch(rank: int, folder: str, port: int, out: str) -> None:
     """One of two processes: a step of half the batch each, its gradients kept by the first."""
     os.environ |= {
-        "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
     torch.set_num_threads(1)
     device = ranks.start(torch.device("cpu"))
     preset = replace(DEBUG, batch=DEBUG.batch // 2, steps=4)
-    run = prior_run.build_features(
-        FeatureShards(Path(folder)), preset, Path(out) / "run", device=device, parts=2
-    )
-    total: dict[str, float] = {}
-    for losses in run.compute_loss(0):
-        losses["loss"].backward()
-        for name, value in losses.items():
-            total[name] = total.get(name, 0.0) + ranks.mean(value).item()
+    task = build_features(FeatureShards(Path(folder)), preset, device=device, parts=2)
+    losses = {name: ranks.mean(value).item() for name, value in backward(task, 0).items()}
     if rank == 0:
-        named = {n: p.grad for n, p in run.model.named_parameters() if p.grad is not None}
-        torch.save({"losses": total, "gradients": named}, Path(out) / "two.pt")
-    run.optimizer.zero_grad()
+        torch.save({"losses": losses, "gradients": gradients_of(task.model)}, Path(out) / "two.pt")
     gathers(rank, Path(out))
-    train(run)
+    train(task, preset, Path(out) / "run")
     ranks.stop()
 
 
@@ -188,17 +175,14 @@ def test_two_processes_are_one_with_the_whole_batch(
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(half_a_batch, (str(features.folder), port, str(tmp_path)), nprocs=2)
     two = torch.load(tmp_path / "two.pt", weights_only=True)
-    run = prior_run.build_features(features, replace(DEBUG, steps=4), tmp_path / "one")
-    [losses] = run.compute_loss(0)
-    losses["loss"].backward()
-    assert two["losses"] == pytest.approx({k: v.item() for k, v in losses.items()}, rel=1e-5)
-    checked = 0
-    for name, parameter in run.model.named_parameters():
-        if parameter.grad is not None:
-            found = two["gradients"][name]
-            torch.testing.assert_close(found, parameter.grad, atol=1e-6, rtol=1e-4, msg=name)
-            checked += 1
-    assert checked > 20
+    settings = replace(DEBUG, steps=4)
+    task = build_features(features, settings)
+    losses = {name: value.item() for name, value in backward(task, 0).items()}
+    assert two["losses"] == pytest.approx(losses, rel=1e-5)
+    gradients = gradients_of(task.model)
+    assert gradients.keys() == two["gradients"].keys() and len(gradients) > 20
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(two["gradients"][name], gradient, atol=1e-6, rtol=1e-4, msg=name)
     # Through the gather: each process's rows have the gradients of both processes' losses.
     for rank in (0, 1):
         everyone, gradient = torch.load(tmp_path / f"gather{rank}.pt", weights_only=True)
@@ -206,8 +190,7 @@ def test_two_processes_are_one_with_the_whole_batch(
         own = torch.arange(6.0).view(2, 3) + rank * 6
         torch.testing.assert_close(gradient, (1 + 2) * 2 * own)
     # And the whole run: the same curve as that of one process, up to rounding.
-    run.optimizer.zero_grad()
-    train(run)
+    train(task, settings, tmp_path / "one")
     for ours, theirs in zip(curve(tmp_path / "one"), curve(tmp_path / "run"), strict=True):
         assert theirs == pytest.approx(ours, rel=1e-3, abs=1e-4)
     # A run of two processes does not go on in one.
@@ -220,15 +203,14 @@ def test_two_processes_are_one_with_the_whole_batch(
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = prior_run.build_features(
-        FeatureShards(world / "features"), DEBUG, tmp_path, start_from=None
-    )
-    train(run, stop_after=5)
+    train(build_features(FeatureShards(world / "features"), DEBUG), DEBUG, tmp_path, stop_after=5)
     kept = (tmp_path / "checkpoint.pt").read_bytes()
-    (tmp_path / "checkpoint.pt.part").symlink_to("/dev/full")  # a disk without any room
-    message = refused(world, tmp_path, capsys)
+    save = torch.save
+    with monkeypatch.context() as full:
+        full.setattr(torch, "save", lambda content, file: save(content, Path("/dev/full")))
+        message = refused(world, tmp_path, capsys)
     assert "No space left" in message or "could not be written" in message
     assert "Make room" in message and "step 8" in message
     assert (tmp_path / "checkpoint.pt").read_bytes() == kept
@@ -239,7 +221,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 def test_a_loss_that_is_no_number_leaves_the_last_checkpoint(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    healthy = prior_run.prior_loss
+    healthy = prior_task.prior_loss
     calls = []
 
     def broken(*args):
@@ -247,7 +229,7 @@ def test_a_loss_that_is_no_number_leaves_the_last_checkpoint(
         losses = healthy(*args)
         return losses if len(calls) < 7 else {**losses, "loss": losses["loss"] * float("nan")}
 
-    monkeypatch.setattr(prior_run, "prior_loss", broken)
+    monkeypatch.setattr(prior_task, "prior_loss", broken)
     message = refused(world, tmp_path, capsys)
     assert "step 6 is not finite" in message and "of step 4, is intact" in message
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -267,8 +249,7 @@ def test_a_loss_that_is_no_number_leaves_the_last_checkpoint(
 def test_a_run_goes_on_as_it_was_begun(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture, more, message: str
 ) -> None:
-    run = prior_run.build_features(FeatureShards(world / "features"), DEBUG, tmp_path)
-    train(run, stop_after=1)
+    train(build_features(FeatureShards(world / "features"), DEBUG), DEBUG, tmp_path, stop_after=1)
     found = refused(world, tmp_path, capsys, *more)
     assert message in found and f"--from {tmp_path}" in found
 
@@ -421,9 +402,9 @@ def test_the_plan_trains_nothing(
 def test_the_papers_preset_is_the_papers() -> None:
     paper = PRESETS["paper"]
     assert (paper.batch, paper.steps, paper.rate) == (512, 100_000, 5e-5)
-    assert (paper.weight, paper.no_canny, paper.words) == (0.2, 0.01, 0.0)
+    assert (paper.contrast_weight, paper.canny_drop, paper.subject_drop) == (0.2, 0.01, 0.0)
     with torch.device("meta"):
-        made = prior_run.scratch(paper, 1280)
+        made = from_scratch(paper, 1280)
     assert sum(p.numel() for p in made.parameters()) == 34_849_536
 
 

@@ -11,7 +11,6 @@ the subjects as pictures and as plain words, plain, about the mean embedding, an
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -128,8 +127,6 @@ class Batch:
 class Stickers:
     """The source of a training on sticker world."""
 
-    settings: ClassVar[dict[str, Any]] = {}
-
     def __init__(self, shards: Path, clip_folder: Path, batch: int, seed: int) -> None:
         clip = Clip.from_folder(clip_folder)
         self.examples = Examples(shards, clip)
@@ -145,7 +142,7 @@ class Stickers:
         self._counting = Counting(prior)
         return prior
 
-    def aside(self, batch: Batch) -> dict[str, Tensor]:
+    def auxiliary(self, batch: Batch) -> dict[str, Tensor]:
         """Losses beside Eq. 1, of the last batch that the network was given."""
         return {"counting": self._counting.loss(batch.numbers)}
 
