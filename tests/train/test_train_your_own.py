@@ -1,4 +1,4 @@
-"""The README's path on two cores, in a smaller setting: pictures, features, a prior, the app."""
+"""The documented path on two cores, in a smaller setting: pictures, features, a prior, the app."""
 
 import json
 from importlib import import_module
@@ -12,6 +12,8 @@ from lambda_eclipse.__main__ import main as paint
 from train.data import features
 from train.data.caption_pipeline import stickers
 from train.prior import __main__ as prior
+
+TRAINING = ROOT / "docs" / "train.md"
 
 
 def test_from_pictures_to_a_prior_in_the_app(
@@ -36,11 +38,11 @@ def test_from_pictures_to_a_prior_in_the_app(
     assert losses[-1]["step"] == 2
 
 
-def test_the_readmes_commands_have_these_options(
+def test_the_documented_commands_have_these_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    text = (ROOT / "README.md").read_text()
-    part = text[text.index("## Train your own") : text.index("## The Kandinsky stack")]
+    text = TRAINING.read_text()
+    part = text[text.index("## Train a prior on your pictures") :]
     part = part.replace("\\\n", " ").replace("-m -- ", "-m ")
     lines = [line for line in part.splitlines() if "-m train." in line]
     assert len(lines) >= 6
@@ -59,8 +61,8 @@ def test_the_readmes_commands_have_these_options(
             assert option in told, (name, option)
 
 
-def test_torchrun_takes_the_readmes_line() -> None:
-    text = (ROOT / "README.md").read_text()
+def test_torchrun_takes_the_documented_line() -> None:
+    text = TRAINING.read_text()
     [line] = [line for line in text.splitlines() if line.startswith(".venv/bin/torchrun")]
     given = get_args_parser().parse_args(line.split()[1:])
     assert given.module and given.nproc_per_node == "2"
