@@ -29,8 +29,8 @@ from lambda_eclipse.images import open_picture
 from lambda_eclipse.keep.checksums import checksums
 from lambda_eclipse.stacks import PATTERNS, STACKS, Finetuning
 from lambda_eclipse.weights import resolve, write_whole
+from train.loop.checkpoints import CHECKPOINT
 from train.loop.export import save_module
-from train.loop.loop import CHECKPOINT
 
 REPORT_EVERY = 10
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
