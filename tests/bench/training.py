@@ -27,9 +27,7 @@ from lambda_eclipse.tokens import Tokenizer
 from tests.bench.clocks import Clock, add_busy, choose, timed
 from tests.bench.prompts import prompts
 from tests.bench.stock import padded, run_stock, stock_prior
-from train.data import feature_shards, features
-from train.data.caption_pipeline import engines
-from train.data.caption_pipeline.stickers import write_side
+from train.data import engines, feature_shards, features
 from train.data.feature_shards import FeatureShards, Source, encode
 from train.data.tars import read_done, write_tar
 from train.loop.loop import train
@@ -40,6 +38,7 @@ from train.prior.packed import flops
 from train.prior.plan import A100_FLOPS, TRAINING_PASSES
 from train.prior.presets import PRESETS, Preset
 from train.prior.task import build, from_scratch
+from train.world.interleaved import write_side
 
 EXAMPLES, PER_SHARD = 512, 128
 SQUARE = 1024  # side of the matrices that the machine's rate is measured with

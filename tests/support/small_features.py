@@ -9,8 +9,9 @@ from PIL import Image
 from small_stack import write_clip
 
 from train.data import features
-from train.data.caption_pipeline.engines import run_local
-from train.data.caption_pipeline.interleaved import (
+from train.data.engines import run_local
+from train.data.feature_shards import FeatureShards
+from train.data.interleaved_shards import (
     Example,
     Noun,
     Subject,
@@ -19,7 +20,6 @@ from train.data.caption_pipeline.interleaved import (
     write_manifest,
     write_shard,
 )
-from train.data.feature_shards import FeatureShards
 
 CAPTIONS = (
     ("a dog", ("dog",)),

@@ -10,8 +10,8 @@ from torch.distributed.run import get_args_parser
 
 from lambda_eclipse.__main__ import main as paint
 from train.data import features
-from train.data.caption_pipeline import stickers
 from train.prior import __main__ as prior
+from train.world import interleaved as stickers
 
 TRAINING = ROOT / "docs" / "train.md"
 
@@ -21,7 +21,7 @@ def test_from_pictures_to_a_prior_in_the_app(
 ) -> None:
     shards, vectors, run = (tmp_path / name for name in ("shards", "features", "run"))
     monkeypatch.setattr(
-        "sys.argv", ["train.data.caption_pipeline.stickers", "--out", str(shards), "--count", "12"]
+        "sys.argv", ["train.world.interleaved", "--out", str(shards), "--count", "12"]
     )
     stickers.main()
     line = ["--shards", shards, "--stack", "pocket", "--out", vectors, "--device", "cpu"]

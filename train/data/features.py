@@ -24,10 +24,10 @@ from lambda_eclipse.clip import CONFIG_NAME, WEIGHTS_NAME, Clip
 from lambda_eclipse.stacks import PATTERNS, STACKS, source_of
 from lambda_eclipse.tokens import Span, Tokenizer
 from lambda_eclipse.weights import WeightsError, file_sha256, resolve
-from train.data.caption_pipeline import engines
-from train.data.caption_pipeline.interleaved import Example, Interleaved
-from train.data.caption_pipeline.run import complete, settle
+from train.data import engines
 from train.data.feature_shards import FORMAT, KIND, FeatureShards, Source, encode, write_index
+from train.data.interleaved_shards import Example, InterleavedShards
+from train.data.resumable import check_settings, complete
 from train.data.tars import write_tar
 
 NO_SPAN = "a subject's noun is beyond what CLIP reads, or not among its words"
@@ -72,7 +72,7 @@ def spans_of(tokenizer: Tokenizer, example: Example) -> list[Span] | None:
 
 def read_step(task: Task, shards: Path) -> Chunk:
     """The examples of an interleaved shard."""
-    return Chunk(task.number, Interleaved(shards).shard(task.name), task.size)
+    return Chunk(task.number, InterleavedShards(shards).shard(task.name), task.size)
 
 
 def load_step(folder: Path, device: str, batch: int) -> Callable[[Chunk], Chunk]:
@@ -167,12 +167,12 @@ def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) 
 
     engine: runs a work on tasks, see `engines`.
     """
-    files = Interleaved(shards).files
+    files = InterleavedShards(shards).files
     tasks = [Task(i, name, entry["examples"]) for i, (name, entry) in enumerate(files.items())]
     source, null = identify(folder, device)
     out.mkdir(parents=True, exist_ok=True)
     checksums = {name: entry["sha256"] for name, entry in files.items()}
-    settle(
+    check_settings(
         out,
         {"format": FORMAT, "clip": source.sha256, "dimension": source.dimension, "of": checksums},
     )

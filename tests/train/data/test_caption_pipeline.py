@@ -17,14 +17,14 @@ from PIL import Image
 from repository import ROOT
 
 from train.data.caption_pipeline.annotator import Annotator, cut_out
-from train.data.caption_pipeline.engines import run_local
 from train.data.caption_pipeline.filters import Detection
-from train.data.caption_pipeline.interleaved import Interleaved, split_of
 from train.data.caption_pipeline.nouns import NounFinder
 from train.data.caption_pipeline.options import Options
 from train.data.caption_pipeline.run import run
-from train.data.caption_pipeline.sources import Task, read
-from train.data.caption_pipeline.steps import Chunk, work
+from train.data.caption_pipeline.sources import Chunk, Task, read
+from train.data.caption_pipeline.steps import work
+from train.data.engines import run_local
+from train.data.interleaved_shards import InterleavedShards, split_of
 
 PICTURES, PER_SHARD = 14, 2
 
@@ -72,7 +72,7 @@ def command(source: Path, out: Path, models: dict[str, str], *more: str) -> list
 
 def test_every_picture_is_kept_or_counted(finished: Path) -> None:
     statistics = json.loads((finished / "statistics.json").read_text())
-    examples = list(Interleaved(finished))
+    examples = list(InterleavedShards(finished))
     assert statistics["seen"] == PICTURES + 5
     assert len(examples) == statistics["pictures"] >= 5
     assert len(examples) + sum(statistics["dropped"].values()) == statistics["seen"]
@@ -90,7 +90,7 @@ def test_every_picture_is_kept_or_counted(finished: Path) -> None:
 
 
 def test_examples_are_what_the_format_says(finished: Path, source: Path) -> None:
-    for example in Interleaved(finished):
+    for example in InterleavedShards(finished):
         assert example.caption in small_annotators.CAPTIONS
         image = example.image()
         assert image.size == (1024, 1536)
@@ -176,7 +176,7 @@ def test_the_batch_changes_nothing(
 ) -> None:
     one = Options(**models, caption_tokens=1, per_shard=PER_SHARD, batch=1)
     run_here(source, tmp_path, one)
-    ours, theirs = list(Interleaved(tmp_path)), list(Interleaved(finished))
+    ours, theirs = list(InterleavedShards(tmp_path)), list(InterleavedShards(finished))
     assert [e.caption for e in ours] == [e.caption for e in theirs]
     for a, b in zip(ours, theirs, strict=True):
         assert [s.box for s in a.subjects] == [s.box for s in b.subjects]

@@ -12,10 +12,10 @@ import small_annotators
 import synthetic_pictures
 import torch
 
-from train.data.caption_pipeline.engines import run_local, run_ray
 from train.data.caption_pipeline.options import Options
 from train.data.caption_pipeline.run import run
 from train.data.caption_pipeline.steps import work
+from train.data.engines import run_local, run_ray
 
 # Ray and Arrow take more than 400 MB, so that tests/run.sh does not install them.
 ray = pytest.importorskip("ray", reason='Ray is optional: pip install "ray[data]"')

@@ -16,9 +16,9 @@ from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.tokens import Tokenizer
 from train.data import features
-from train.data.caption_pipeline.engines import run_local, run_ray
-from train.data.caption_pipeline.interleaved import Interleaved
+from train.data.engines import run_local, run_ray
 from train.data.feature_shards import NAMES, FeatureShards, key_of
+from train.data.interleaved_shards import InterleavedShards
 from train.data.tars import ShardError
 
 
@@ -46,7 +46,7 @@ def test_features_are_what_clip_makes_of_the_examples(world: Path) -> None:
     shards, clip = FeatureShards(world / "features"), Clip.from_folder(world / "clip")
     assert (shards.examples, shards.clip.dimension) == (6, DIM)
     assert shards.counts == {"train": [3, 2], "validation": [1, 0]}
-    examples = list(Interleaved(world / "interleaved"))
+    examples = list(InterleavedShards(world / "interleaved"))
     places = [("train", 0, 0), ("train", 0, 1), ("train", 0, 2), ("validation", 0, 0),
               ("train", 1, 0), ("train", 1, 1)]  # fmt: skip
     tokens = 0

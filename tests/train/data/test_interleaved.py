@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from train.data.caption_pipeline.interleaved import (
+from train.data.interleaved_shards import (
     Example,
-    Interleaved,
+    InterleavedShards,
     Noun,
     ShardError,
     Subject,
@@ -19,8 +19,8 @@ from train.data.caption_pipeline.interleaved import (
     write_manifest,
     write_shard,
 )
-from train.data.caption_pipeline.stickers import example as sticker
-from train.data.caption_pipeline.stickers import write_side
+from train.world.interleaved import example as sticker
+from train.world.interleaved import write_side
 
 
 def example(number: int = 0, **changed) -> Example:
@@ -54,8 +54,8 @@ def shards(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read(shards: Path) -> None:
-    assert list(Interleaved(shards)) == [example(i) for i in range(7)]
-    first = next(iter(Interleaved(shards)))
+    assert list(InterleavedShards(shards)) == [example(i) for i in range(7)]
+    first = next(iter(InterleavedShards(shards)))
     assert first.image().size == (64, 48)
     assert [cutout.size for cutout in first.cutouts()] == [(16, 16)] * 2
     assert sorted(p.name for p in shards.glob("*.tar")) == [
@@ -66,16 +66,17 @@ def test_what_is_written_is_read(shards: Path) -> None:
 
 def test_splits_and_parts_are_disjoint_and_whole(shards: Path) -> None:
     numbers = {
-        split: [e.source for e in Interleaved(shards, split)] for split in ("train", "validation")
+        split: [e.source for e in InterleavedShards(shards, split)]
+        for split in ("train", "validation")
     }
     assert numbers["validation"] == [f"folder/{i}.jpg" for i in (0, 3, 6)]
     assert numbers["train"] == [f"folder/{i}.jpg" for i in (1, 2, 4, 5)]
-    parts = [[e.source for e in Interleaved(shards, part=part, parts=2)] for part in (0, 1)]
+    parts = [[e.source for e in InterleavedShards(shards, part=part, parts=2)] for part in (0, 1)]
     assert parts[0] + parts[1] == [f"folder/{i}.jpg" for i in range(7)]
     with pytest.raises(ValueError, match="test"):
-        Interleaved(shards, "test")
+        InterleavedShards(shards, "test")
     with pytest.raises(ValueError, match="part 2 of 2"):
-        Interleaved(shards, part=2, parts=2)
+        InterleavedShards(shards, part=2, parts=2)
 
 
 def test_webdataset_reads_it_too(shards: Path) -> None:
@@ -108,7 +109,7 @@ def test_damage_is_named_with_its_remedy(shards: Path, damage: str) -> None:
     else:
         path.write_bytes(content[:700] + bytes([content[700] ^ 1]) + content[701:])
     with pytest.raises(ShardError, match=r"interleaved-000002\.tar.*run the command that wrote it"):
-        list(Interleaved(shards))
+        list(InterleavedShards(shards))
     # … and just that shard is to be made again.
     assert (read_done(shards, 2) is None) == (damage != "changed")
     assert read_done(shards, 0) is not None
@@ -119,22 +120,20 @@ def test_manifests_that_are_missing_damaged_or_of_another_format(shards: Path) -
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "format": "interleaved-9"}))
     with pytest.raises(ShardError, match="interleaved-9"):
-        Interleaved(shards)
+        InterleavedShards(shards)
     path.write_text("{")
     with pytest.raises(ShardError, match="damaged"):
-        Interleaved(shards)
+        InterleavedShards(shards)
     path.unlink()
     with pytest.raises(ShardError, match="missing"):
-        Interleaved(shards)
+        InterleavedShards(shards)
 
 
 def test_rows_of_another_format_are_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(
-        "train.data.caption_pipeline.interleaved.Example.row", lambda self: {"x": 1}
-    )
+    monkeypatch.setattr("train.data.interleaved_shards.Example.row", lambda self: {"x": 1})
     folder = write(tmp_path / "shards", [[example()]])
     with pytest.raises(ShardError, match="interleaved-000000.tar: example 0000000000"):
-        list(Interleaved(folder))
+        list(InterleavedShards(folder))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +167,7 @@ def test_the_split_is_of_the_picture_alone_and_80_to_20() -> None:
 
 def test_sticker_world_in_the_same_format(tmp_path: Path) -> None:
     write_side(tmp_path, seed=3, count=12, side="train")
-    read = list(Interleaved(tmp_path, "train"))
+    read = list(InterleavedShards(tmp_path, "train"))
     assert read == [sticker(3, i, "train") for i in range(12)]
     assert all(e.image().size == e.cutouts()[0].size == (128, 128) for e in read)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -178,10 +177,10 @@ def test_sticker_world_in_the_same_format(tmp_path: Path) -> None:
         write_side(tmp_path, seed=4, count=12, side="train")
     assert sticker(0, 0, "held").split == "validation"
     write_side(tmp_path / "both", seed=3, count=10, side="split")
-    assert list(Interleaved(tmp_path / "both", "train")) == [
+    assert list(InterleavedShards(tmp_path / "both", "train")) == [
         read[i] for i in range(10) if i not in (4, 9)
     ]
-    held = list(Interleaved(tmp_path / "both", "validation"))
+    held = list(InterleavedShards(tmp_path / "both", "validation"))
     assert held == [sticker(3, i, "held") for i in (4, 9)]
 
 

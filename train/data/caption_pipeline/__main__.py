@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = vars(parser.parse_args(arguments))
     out = given["out"].resolve()
     try:  # here, so that --help needs none of it
-        from train.data.caption_pipeline import engines
+        from train.data import engines
         from train.data.caption_pipeline.run import run
         from train.data.caption_pipeline.steps import work
     except ImportError as error:

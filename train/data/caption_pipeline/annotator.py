@@ -11,13 +11,12 @@ from train.data.caption_pipeline import filters
 from train.data.caption_pipeline.boxes import BoxFinder
 from train.data.caption_pipeline.captions import Captioner
 from train.data.caption_pipeline.filters import Detection
-from train.data.caption_pipeline.interleaved import Example, Subject, encode, split_of
 from train.data.caption_pipeline.masks import MaskFinder
 from train.data.caption_pipeline.nouns import Mention, NounFinder
 from train.data.caption_pipeline.options import Options
 from train.data.caption_pipeline.report import Cause, Report
-from train.data.caption_pipeline.sources import Picture
-from train.data.caption_pipeline.steps import Chunk
+from train.data.caption_pipeline.sources import Chunk, Picture
+from train.data.interleaved_shards import Example, Subject, encode, split_of
 
 
 @dataclass

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import spacy
 from spacy.tokens import Span
 
-from train.data.caption_pipeline.interleaved import Noun
 from train.data.caption_pipeline.options import Options
+from train.data.interleaved_shards import Noun
 
 # Of a chunk's first words these are no part of what to look for: a, both, two, his.
 _LEADING = ("det", "predet", "nummod")

@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from webdataset.tariterators import base_plus_ext
 
 from lambda_eclipse.images import flatten, open_picture
-from train.data.caption_pipeline.interleaved import encode
 from train.data.caption_pipeline.report import Cause, Report
+from train.data.interleaved_shards import encode
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
@@ -57,6 +58,15 @@ class Picture:
     def image(self) -> Image.Image:
         """Decoded, RGB."""
         return Image.open(io.BytesIO(self.content)).convert("RGB")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A task in progress: `items` are pictures before the annotator, examples after it."""
+
+    number: int
+    items: list[Any]
+    report: Report
 
 
 def plan(source: Path, per_shard: int) -> list[Task]:

@@ -17,8 +17,8 @@ from typing import Any
 
 from lambda_eclipse.paper import IMAGES_BY_SUBJECTS, MAX_SUBJECTS, UNIQUE_SUBJECTS
 from lambda_eclipse.weights import write_json, write_whole
-from train.data.caption_pipeline.interleaved import Example, read_done
 from train.data.caption_pipeline.report import Report, merge
+from train.data.interleaved_shards import Example, read_done
 
 COMMONEST = 15  # subjects that are listed by name
 

@@ -5,26 +5,14 @@ that only reads or writes starts quickly.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from train.data.caption_pipeline.engines import Work
-from train.data.caption_pipeline.interleaved import Example, write_shard
 from train.data.caption_pipeline.options import Options
-from train.data.caption_pipeline.report import Report
-from train.data.caption_pipeline.sources import Task, read
+from train.data.caption_pipeline.sources import Chunk, Task, read
 from train.data.caption_pipeline.statistics import counts
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A task on its way: `items` are pictures before the annotator, examples after it."""
-
-    number: int
-    items: list[Any]
-    report: Report
+from train.data.engines import Work
+from train.data.interleaved_shards import Example, write_shard
 
 
 def read_step(task: Task, options: Options) -> Chunk:

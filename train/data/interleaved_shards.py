@@ -1,14 +1,12 @@
-"""Interleaved training shards: the format, its writer, and a reader that checks what it reads.
+"""Interleaved shards: captions with pictures of their subjects. Format, writer, checked reader.
 
-A folder of WebDataset shards `interleaved-000000.tar`, `interleaved-000001.tar`, … and beside each
-its `.json` (written last: it says that the shard is done), and `manifest.json` over all of them. A
-shard in which nothing was left has its `.json` alone.
-
-One example is these members of a shard, KEY being ten digits (shard and number in it):
+A folder of WebDataset shards `interleaved-000000.tar`, … with a `.json` beside each and one
+`manifest.json` over all (`tars`). An example is these members of a shard; KEY is ten digits, shard
+and index within it:
 
     KEY.json           the row, see below
     KEY.jpg or .png    the picture, RGB, upright, long side at most 2048 px
-    KEY.subject0.png   what stands for subject 0: RGB, square, cut out, centred on white
+    KEY.subject0.png   the picture of subject 0: RGB, square, cut out, centred on white
     KEY.subject1.png   … up to subject 3
 
 The row, UTF-8 JSON:
@@ -16,14 +14,14 @@ The row, UTF-8 JSON:
     format    "interleaved-1"
     caption   the sentence
     nouns     in reading order: {"text", "name", "start", "end"}; caption[start:end] == text
-              (characters of Python, not bytes); "name" in the singular and lower case, by which
-              statistics count: "teddy bear" of "Teddy bears"
-    subjects  one to four, by their place in the caption: {"noun", "box", "score", "mask_share"};
-              "noun" is an index into nouns, of its own for each subject; "box" left, top, right,
-              bottom in px of the picture; "score" of the box in [0, 1]; "mask_share" the mask's
-              part of the box's area in [0, 1]. The last three are null where nothing was measured
+              (characters of Python, not bytes); "name": singular, lower case, by which statistics
+              count: "teddy bear" for "Teddy bears"
+    subjects  one to four, in the caption's order: {"noun", "box", "score", "mask_share"}; "noun":
+              index into nouns, a different one for each subject; "box": left, top, right, bottom in
+              px of the picture; "score": of the box, in [0, 1]; "mask_share": the mask's share of
+              the box's area, in [0, 1]. The last three are null if nothing was measured
     split     "train" or "validation"
-    source    where the picture came from, and "sha256" of the file it was
+    source    where the picture came from, and "sha256" of its file
 
 `manifest.json`: {"format", "examples", "files": {name: {"sha256", "bytes", "examples"}}}.
 """
@@ -59,7 +57,7 @@ class Noun:
 
 @dataclass(frozen=True)
 class Subject:
-    """A noun with a picture of its own; `cutout` is PNG bytes. The others as in the format."""
+    """A noun with a picture; `cutout` is PNG bytes. The other fields as in the format."""
 
     noun: int
     cutout: bytes = field(repr=False)
@@ -82,10 +80,10 @@ class Example:
     sha256: str
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no trainer could use."""
+        """ValueError for content that no trainer could use."""
         wrong = [n.text for n in self.nouns if self.caption[n.start : n.end] != n.text]
         if wrong:
-            raise ValueError(f"“{wrong[0]}” does not stand where it should in “{self.caption}”.")
+            raise ValueError(f"“{self.caption}” does not have “{wrong[0]}” at its position.")
         named = [subject.noun for subject in self.subjects]
         if not 1 <= len(named) <= MAX_SUBJECTS:
             raise ValueError(f"{self.source} has {len(named)} subjects: 1 to {MAX_SUBJECTS} fit.")
@@ -95,7 +93,7 @@ class Example:
             raise ValueError(f"{self.source} is “{self.type}”: pictures are jpg or png.")
 
     def row(self) -> dict[str, Any]:
-        """What stands in the JSON member."""
+        """Content of the JSON member."""
         subjects = [asdict(subject) for subject in self.subjects]
         for subject in subjects:
             del subject["cutout"]
@@ -121,8 +119,8 @@ class Example:
 def split_of(sha256: str) -> str:
     """ "train" or "validation", 80:20 (Appendix B), by the picture's checksum alone.
 
-    So a picture stays on its side whatever its name, its neighbours or the order of a run, and
-    two copies of one picture never stand on both sides.
+    So a picture's split depends on neither its name nor the order of a run, and two copies of one
+    picture always have the same split.
     """
     return "validation" if int(sha256[:16], 16) / 2**64 < VALIDATION_SHARE else "train"
 
@@ -140,10 +138,7 @@ def encode(image: Image.Image, kind: str) -> bytes:
 def write_shard(
     folder: Path, number: int, examples: Sequence[Example], report: dict[str, Any]
 ) -> None:
-    """Writes a shard and then its `.json`, each whole or not at all; equal input, equal bytes.
-
-    `report` is kept in the `.json`, beside {"examples", "bytes", "sha256"}.
-    """
+    """Write a shard and its `.json`; `report` is kept in the latter, as in `tars.write_tar`."""
     samples = []
     for example in examples:
         row = json.dumps(example.row(), ensure_ascii=False).encode()
@@ -155,22 +150,22 @@ def write_shard(
 
 
 def read_done(folder: Path, number: int) -> dict[str, Any] | None:
-    """What a finished shard's `.json` says; None while it is to be made (again)."""
+    """Content of a finished shard's `.json`; None if the shard is still to be made."""
     return tars.read_done(folder, KIND, number)
 
 
 def write_manifest(folder: Path, dones: Sequence[dict[str, Any]]) -> Path:
-    """Writes `manifest.json` from what the shards' `.json` say, in the order of the shards."""
+    """Write `manifest.json` from the content of the shards' `.json`, in order."""
     return tars.write_manifest(folder, KIND, FORMAT, dones)
 
 
-class Interleaved:
+class InterleavedShards:
     """The examples of a folder of shards, in order.
 
-    `split`: "train", "validation", or None for both. `part`, of `parts`: every so manieth shard
-    only, for several readers. A shard is read once and compared with the manifest before its first
-    example is given out. Raises ShardError where manifest or shards are missing, differ, or are
-    of another format.
+    split: "train", "validation", or None for both. part, parts: read only every `parts`-th shard,
+    from shard `part` on, for several readers. Each shard is compared with the manifest before its
+    first example is returned. ShardError when manifest or shards are missing, differ, or have
+    another format.
     """
 
     def __init__(
@@ -195,13 +190,13 @@ class Interleaved:
         from webdataset.tariterators import group_by_keys, tar_file_iterator
 
         content = tars.open_checked(self.folder, name, self.files[name])
-        # webdataset asks for the shard's address, for messages of its own
+        # webdataset's own messages need the shard's address.
         members = ({**m, "__url__": name} for m in tar_file_iterator(content))
         return [_example(sample, name) for sample in group_by_keys(members)]
 
 
 def _example(sample: dict[str, Any], name: str) -> Example:
-    """An example from the members of its key; ShardError where the row is not of the format."""
+    """An example from the members of its key; ShardError when the row has another format."""
     try:
         row = json.loads(sample["json"])
         if row.pop("format") != FORMAT:

@@ -1,10 +1,10 @@
-"""Sticker world in the format of `interleaved`, so that one trainer reads both.
+"""Sticker world as interleaved shards (`train.data.interleaved_shards`).
 
-    python -m train.data.caption_pipeline.stickers --out SHARDS [--count 10000] [--side split]
+    python -m train.world.interleaved --out SHARDS [--count 10000] [--side split]
 
-Pictures are PNG, 128 px. Boxes, scores and masks are null: nothing was measured. Scenes of the
-sides "held" and "seen" are for validation, whatever their checksum; `sha256` is of the PNG. "split"
-is every fifth scene of the side "held", the others of "train": the paper's 80:20 (Sec. 3.2).
+Pictures are PNG, 128 px. Boxes, scores and mask shares are null: nothing was measured. `sha256` is
+that of the PNG. Scenes of the sides "held" and "seen" are for validation. Side "split": every fifth
+scene is of the side "held", the others of "train", the paper's 80:20 (Sec. 3.2).
 """
 
 import argparse
@@ -13,7 +13,9 @@ import re
 from pathlib import Path
 
 from lambda_eclipse import paper
-from train.data.caption_pipeline.interleaved import (
+from train.data.caption_pipeline.report import Report
+from train.data.caption_pipeline.statistics import counts, gather, table, write
+from train.data.interleaved_shards import (
     FORMAT,
     Example,
     Noun,
@@ -23,9 +25,7 @@ from train.data.caption_pipeline.interleaved import (
     write_manifest,
     write_shard,
 )
-from train.data.caption_pipeline.report import Report
-from train.data.caption_pipeline.run import settle
-from train.data.caption_pipeline.statistics import counts, gather, table, write
+from train.data.resumable import check_settings
 from train.world.render import render, subject_view
 from train.world.scenes import sample_scene
 
@@ -35,18 +35,18 @@ EVERY = round(1 / paper.VALIDATION_SHARE)
 
 
 def example(seed: int, index: int, side: str, breadth: bool = False) -> Example:
-    """The scene number `index` of a seed and side, as `sample_scene` counts them."""
+    """Scene `index` of a seed and side, as in `sample_scene`, as an example."""
     if side == SPLIT:
         side = "train" if (index + 1) % EVERY else "held"
     scene = sample_scene(seed, index, side, breadth)
     picture = encode(render(scene), "png")
     nouns = []
     for text, sprite in zip(scene.nouns, scene.sprites, strict=True):
-        # Captions name their subjects in order, each as words of its own.
+        # A caption names its subjects in order, as whole words.
         start = nouns[-1].end if nouns else 0
         found = re.compile(rf"\b{re.escape(text)}\b").search(scene.caption, start)
         if found is None:
-            raise ValueError(f"“{scene.caption}” does not name “{text}” in its place.")
+            raise ValueError(f"“{scene.caption}” lacks “{text}” after position {start}.")
         nouns.append(Noun(text, sprite.noun, *found.span()))
     subjects = [
         Subject(i, encode(subject_view(scene, i), "png")) for i in range(len(scene.sprites))
@@ -64,10 +64,10 @@ def example(seed: int, index: int, side: str, breadth: bool = False) -> Example:
 
 
 def write_side(out: Path, seed: int, count: int, side: str, breadth: bool = False) -> None:
-    """Writes the shards of the first `count` scenes; keeps what is done already."""
+    """Write the shards of the first `count` scenes that are missing, manifest and statistics."""
     settings = {"seed": seed, "count": count, "side": side, "breadth": breadth}
     out.mkdir(parents=True, exist_ok=True)
-    settle(out, {"format": FORMAT, "world": "stickers", **settings})
+    check_settings(out, {"format": FORMAT, "world": "stickers", **settings})
     dones = []
     for number, start in enumerate(range(0, count, PER_SHARD)):
         if read_done(out, number) is None:
@@ -83,7 +83,7 @@ def write_side(out: Path, seed: int, count: int, side: str, breadth: bool = Fals
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(
-        description="Sticker world as interleaved training shards. Run again, it goes on.",
+        description="Write sticker world as interleaved shards. The same command resumes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards")
