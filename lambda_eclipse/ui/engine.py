@@ -16,10 +16,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lambda_eclipse.ui.i18n import language
+from lambda_eclipse.ui.i18n import language, localize, t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.spoken import again
-from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Pace, Run, Update
 
 HEARTBEAT_S = (
@@ -85,7 +83,7 @@ class Engine:
         with self._state_lock:
             if self._state in ("loading", "ready"):
                 return
-            self._state, self._message = "loading", t("status.starting")
+            self._state, self._message = "loading", t("starting")
             self._began = time.monotonic()
             self._finished.clear()
         threading.Thread(target=self._load, name="open-studio", daemon=True).start()
@@ -99,7 +97,7 @@ class Engine:
         try:
             studio = self._open(self._note)
             if self._warm_up is not None:
-                self._note(t("status.measuring"))
+                self._note(t("measuring the speed of this machine"))
                 self._warm_up(studio, self._run(queue.SimpleQueue(), threading.Event()))
             self._studio = studio
         except Exception as error:
@@ -120,14 +118,18 @@ class Engine:
             models = self._studio.models
             device = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}
             where = device.get(str(models.device).split(":")[0], str(models.device))
-            return Status("ready", t("status.ready", title=models.stack.title, where=where))
+            return Status(
+                "ready", t("{title} · {where} · ready", title=models.stack.title, where=where)
+            )
         if self._state == "loading":
             waited_s = round(time.monotonic() - self._began)
-            message = told(again(self._message))
-            return Status("loading", t("status.loading", message=message, seconds=waited_s))
+            message = told(localize(self._message))
+            return Status(
+                "loading", t("Loading: {message} · {seconds} s", message=message, seconds=waited_s)
+            )
         if self._state == "failed":
-            return Status("failed", t("status.failed", message=self._message))
-        return Status("idle", t("status.idle"))
+            return Status("failed", t("Not loaded: {message}", message=self._message))
+        return Status("idle", t("Not loaded yet"))
 
     def run(self, job: Callable[..., Any], *arguments: Any) -> Iterator[Update]:
         """Wait for the studio, then run `job(studio, run, *arguments)`; yield its news as it comes.
@@ -138,7 +140,7 @@ class Engine:
         """
         self.start()
         while not self._finished.wait(HEARTBEAT_S):
-            yield Update(t("status.next", status=self.status().text), None)
+            yield Update(t("{status} · your request is next", status=self.status().text), None)
         if self._state == "failed":
             raise EngineError(self.status().text)
         with closing(self._work(job, arguments, language.current())) as updates:
@@ -174,7 +176,7 @@ class Engine:
 
         def work() -> None:
             try:
-                with self._lock, language.speaking(words):
+                with self._lock, language.override(words):
                     if not stop.is_set():
                         result = job(self._studio, run, *arguments)
                         updates.put(Update(result=result, fraction=1.0, done=True))
@@ -184,8 +186,8 @@ class Engine:
                     updates.put(error)
 
         threading.Thread(target=work, name="studio-job", daemon=True).start()
-        with language.speaking(words):
-            last = Update(t("status.waiting"), None)
+        with language.override(words):
+            last = Update(t("Waiting for the studio"), None)
         try:
             while not last.done:
                 try:

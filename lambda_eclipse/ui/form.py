@@ -9,7 +9,7 @@ import gradio as gr
 
 from lambda_eclipse.request import MAX_SEED
 from lambda_eclipse.ui.compose.jobs import Part
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 
 # The values of one slot, in this order.
 PART = ("noun", "picture", "mask", "strength", "mention")
@@ -47,14 +47,23 @@ def read_subjects(values: Sequence[Any]) -> tuple[Part, ...]:
         if part is None:
             if (slot[0] or "").strip():
                 noun = escape(slot[0].strip(), quote=False)
-                message = t("form.no_picture", number=number, noun=noun)
-                gr.Warning(message, title=t("notice.title"))
+                message = t(
+                    "Subject {number} (“{noun}”) has no picture and is left to the prompt.",
+                    number=number,
+                    noun=noun,
+                )
+                gr.Warning(message, title=t("Please note"))
             continue
         if not part.noun:
             raise gr.Error(
-                t("form.no_noun", number=number), title=t("form.no_noun.title"),
+                t(
+                    "Subject {number} has a picture but no word. Name it with a word of the "
+                    "prompt, such as “cat”, or remove the picture.",
+                    number=number,
+                ),
+                title=t("A subject has no name"),
                 print_exception=False,
-            )  # fmt: skip
+            )
         subjects.append(part)
     return tuple(subjects)
 
@@ -82,5 +91,9 @@ def read_seed(value: float | None, randomize: bool = False) -> int:
     if randomize:
         return fresh_seed()
     if value is None or not 0 <= value <= MAX_SEED:
-        raise gr.Error(t("form.seed", max=MAX_SEED), title=t("seed"), print_exception=False)
+        raise gr.Error(
+            t("The seed must be a whole number from 0 to {max}.", max=MAX_SEED),
+            title=t("Seed"),
+            print_exception=False,
+        )
     return int(value)

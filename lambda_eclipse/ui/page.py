@@ -15,9 +15,7 @@ from lambda_eclipse.ui.compose.view import Compose, compose_view, tell_cost
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore.form import PICTURES
 from lambda_eclipse.ui.explore.view import Explore, explore_view, tell_costs
-from lambda_eclipse.ui.i18n import language
-from lambda_eclipse.ui.i18n.spoken import Spoken, again
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, language, localize, t
 from lambda_eclipse.ui.keep.view import keep_view, wire_keep
 from lambda_eclipse.ui.own_files import with_own_path
 from lambda_eclipse.ui.teach.view import teach_panel
@@ -46,7 +44,7 @@ class Page(gr.Blocks):
     @property
     def config(self) -> dict[str, Any]:
         """All that a browser is told about the page, in the current language."""
-        return again(self._built)
+        return localize(self._built)
 
     @config.setter
     def config(self, built: dict[str, Any]) -> None:
@@ -59,35 +57,39 @@ class Page(gr.Blocks):
 
     def get_api_info(self, *arguments: Any, **options: Any) -> Any:
         """The endpoints, in English whoever asks: Gradio keeps the first answer for all."""
-        with language.speaking(language.DEFAULT):
+        with language.override(language.DEFAULT):
             return super().get_api_info(*arguments, **options)
 
 
 def _title() -> str:
-    return f"<h1>{escape(t('title'))}</h1><p>{escape(t('subtitle'))}</p>"
+    title, subtitle = (
+        t("λ-ECLIPSE Studio"),
+        t("Put your own subjects into a new picture, and wander between them."),
+    )
+    return f"<h1>{escape(title)}</h1><p>{escape(subtitle)}</p>"
 
 
 def build(engine: Engine) -> gr.Blocks:
     """The page over an engine. Builds no model and starts no loading."""
 
     with Page(
-        title=t("title"), analytics_enabled=False, delete_cache=CACHE_S, fill_width=True
+        title=t("λ-ECLIPSE Studio"), analytics_enabled=False, delete_cache=CACHE_S, fill_width=True
     ) as demo:
         visit = gr.State(Visit(), delete_callback=Visit.delete)
         with gr.Row(elem_classes="le-header"):
-            gr.HTML(Spoken(_title), elem_id="title")
+            gr.HTML(LazyText(_title), elem_id="title")
             with gr.Row(elem_classes="le-header-end"):
                 language_chooser()
-                status = gr.HTML(Spoken(lambda: status_html(engine.status())), elem_id="status",
+                status = gr.HTML(LazyText(lambda: status_html(engine.status())), elem_id="status",
                     elem_classes="le-news",
                 )  # fmt: skip
         with gr.Tabs(elem_id="views") as tabs:
-            with gr.Tab(t("view.compose"), id="compose", elem_id="view-compose"):
+            with gr.Tab(t("Compose"), id="compose", elem_id="view-compose"):
                 compose = compose_view(engine, visit)
                 lessons = teach_panel(engine, visit)
-            with gr.Tab(t("view.explore"), id="explore", elem_id="view-explore"):
+            with gr.Tab(t("Explore"), id="explore", elem_id="view-explore"):
                 explore = explore_view(engine, visit)
-            with gr.Tab(t("view.keep"), id="keep", elem_id="view-keep") as keep_tab:
+            with gr.Tab(t("Keep"), id="keep", elem_id="view-keep") as keep_tab:
                 keep = keep_view(engine, visit, compose)
         sent = explore.send.click(
             ComposeActions(engine).corner,
@@ -171,7 +173,7 @@ def launch(demo: gr.Blocks, host: str | None, port: int | None, share: bool, **m
         theme=theme(),
         css_paths=STYLE,
         js=scripts.script(),
-        app_kwargs={"middleware": [Middleware(language.Listener)]},
+        app_kwargs={"middleware": [Middleware(language.LanguageMiddleware)]},
         ssr_mode=False,
         run_history=False,
         footer_links=["api", "settings"],

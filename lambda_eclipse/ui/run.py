@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 
 PREVIEW_EVERY_S = 0.8
 CACHE_ENTRIES = 64
@@ -123,12 +123,16 @@ class Run:
         start, end = self.span
         painted = info.index_of_batch_start + info.count * info.step / info.steps  # in pictures
         fraction = start + (end - start) * painted / info.total
-        text = t("run.step", what=self.prefix, step=info.step, steps=info.steps)
+        text = t(
+            "{what} · step {step} of {steps}", what=self.prefix, step=info.step, steps=info.steps
+        )
         before, total = self._ordered or (0, info.total)
         if info.count < total:
             first = before + info.index_of_batch_start + 1
             last = first + info.count - 1
-            text += t("run.pictures", first=first, last=last, total=total)
+            text += t(
+                " · pictures {first} to {last} of {total}", first=first, last=last, total=total
+            )
         text += self._left(now - self._began, fraction)
         previews = None
         if now - self._previewed > PREVIEW_EVERY_S and info.step < info.steps:
@@ -144,7 +148,7 @@ class Run:
         if self.stop.is_set():
             return False
         now = time.monotonic()
-        text = t("run.step", what=self.prefix, step=step, steps=steps)
+        text = t("{what} · step {step} of {steps}", what=self.prefix, step=step, steps=steps)
         text += self._left(now - self._said, step / steps)
         self.updates.put(Update(text, step / steps))
         if self._stepped is not None:
@@ -156,7 +160,9 @@ class Run:
     def _left(self, spent_s: float, fraction: float) -> str:
         if not 0.02 < fraction < 1 or spent_s <= 2:
             return ""
-        return t("run.left", seconds=max(1, round(spent_s * (1 - fraction) / fraction)))
+        return t(
+            " · about {seconds} s left", seconds=max(1, round(spent_s * (1 - fraction) / fraction))
+        )
 
     def remember(self, key: tuple, make: Callable[[], Any]) -> Any:
         """`make()`, or what it gave when this key was last asked for."""

@@ -10,7 +10,7 @@ import gradio as gr
 from PIL import Image
 
 from lambda_eclipse.ui.compose.jobs import Order, Painted
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.visit import Kept, Visit
@@ -62,7 +62,7 @@ def follow(
 
     def gallery(previews: list | None = None) -> list:
         done = [(path, one.label) for path, one in zip(paths, finished, strict=True)]
-        return [*done, *[(image, t("gallery.preview")) for image in previews or []]]
+        return [*done, *[(image, t("taking shape")) for image in previews or []]]
 
     try:
         with closing(updates):

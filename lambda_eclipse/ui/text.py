@@ -8,9 +8,10 @@ from itertools import zip_longest
 
 import gradio as gr
 
+from lambda_eclipse.messages import StudioError
 from lambda_eclipse.ui.engine import EngineError, Status
+from lambda_eclipse.ui.i18n import t, translate
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Pace, Update
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ def meter_html(
 
 
 def section_html(head: str, about: str) -> str:
-    """A heading and what its section is for, both by the keys of their texts."""
+    """A heading and what its section is for, from two marked texts."""
     return f"<h3>{escape(t(head))}</h3><p>{escape(t(about))}</p>"
 
 
@@ -65,12 +66,12 @@ def cost_text(pace: Pace, pictures: int, steps: int) -> str:
 def duration_text(seconds: float | None) -> str:
     """How long something takes, before it is begun."""
     if seconds is None:
-        return t("cost.unknown")
+        return t("How long it takes is known after the first picture.")
     if seconds < 1:
-        return t("cost.instant")
+        return t("Takes less than a second on this machine.")
     if seconds < 90:
-        return t("cost.seconds", seconds=round(seconds))
-    return t("cost.minutes", minutes=round(seconds / 60, 1))
+        return t("Takes about {seconds} s on this machine.", seconds=round(seconds))
+    return t("Takes about {minutes} min on this machine.", minutes=round(seconds / 60, 1))
 
 
 def readable(error: Exception) -> gr.Error:
@@ -78,11 +79,17 @@ def readable(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, ValueError | EngineError | FileNotFoundError):
-        message = escape(told(str(error)), quote=False)
-        return gr.Error(message, title=t("error.title"), print_exception=False)
+        text = translate(error.text) if isinstance(error, StudioError) else told(str(error))
+        message = escape(text, quote=False)
+        return gr.Error(message, title=t("That did not work"), print_exception=False)
     log.error("a request failed", exc_info=error)
-    message = escape(t("error.unexpected", kind=type(error).__name__))
-    return gr.Error(message, title=t("error.unexpected.title"), print_exception=False)
+    message = escape(
+        t(
+            "Something unexpected happened ({kind}). The server's log has the details.",
+            kind=type(error).__name__,
+        )
+    )
+    return gr.Error(message, title=t("Unexpected failure"), print_exception=False)
 
 
 @contextmanager

@@ -7,8 +7,7 @@ runs, and keeps the focus. `files.js` takes what is dropped or pasted anywhere o
 import json
 from pathlib import Path
 
-from lambda_eclipse.ui.i18n.spoken import Spoken
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, mark, t
 
 ACCESS, FILES = (
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("access.js", "files.js")
@@ -16,49 +15,51 @@ ACCESS, FILES = (
 # How a PNG's chunk of text with a recipe begins; see `recipe.KEYWORD`.
 RECIPE_MARK = "zTXtlambda-eclipse\0"
 
-# What Gradio says of its controls and of failures, in English to everyone, and the keys of ours.
+# What Gradio says of its controls and of failures, in English to everyone, and our texts for them.
 NAMES: dict[str, str] = {
-    "Upload file": "name.upload",
-    "Capture from camera": "name.camera",
-    "Paste from clipboard": "name.paste",
-    "grant webcam access": "name.webcam",
-    "capture photo": "name.capture",
-    "Remove Image": "name.remove",
-    "Fullscreen": "name.fullscreen",
-    "Exit fullscreen mode": "name.fullscreen.exit",
-    "Download": "name.download",
-    "Download All": "name.download.all",
-    "Remove this file": "name.file.remove",
-    "Reset to default value": "name.reset",
-    "Thumbnail": "name.picture",
-    "Pan": "name.pan",
-    "Zoom in": "name.zoom.in",
-    "Zoom out": "name.zoom.out",
-    "Undo": "name.undo",
-    "Redo": "name.redo",
-    "Clear canvas": "name.canvas.clear",
-    "Brush": "name.brush",
-    "Erase": "name.eraser",
-    "Brush Size": "name.brush.size",
-    "Color": "name.brush.colour",
-    "Eraser Size": "name.eraser.size",
-    "Clear": "name.clear",
-    "Close": "name.close",
-    "More tabs": "name.more",
-    "Error": "error.title",
-    "Connection Lost": "error.lost.title",
-    "Connection to the server was lost. Attempting reconnection...": "error.lost",
+    "Upload file": mark("{label}: upload a file"),
+    "Capture from camera": mark("{label}: use the camera"),
+    "Paste from clipboard": mark("{label}: paste from the clipboard"),
+    "grant webcam access": mark("{label}: switch the camera on"),
+    "capture photo": mark("{label}: take the photo"),
+    "Remove Image": mark("{label}: remove the picture"),
+    "Fullscreen": mark("{label}: full screen"),
+    "Exit fullscreen mode": mark("{label}: leave full screen"),
+    "Download": mark("{label}: download"),
+    "Download All": mark("{label}: download all"),
+    "Remove this file": mark("Remove the file"),
+    "Reset to default value": mark("{label}: back to the default"),
+    "Thumbnail": mark("picture {number} of {total}"),
+    "Pan": mark("Move the view"),
+    "Zoom in": mark("Enlarge the view"),
+    "Zoom out": mark("Shrink the view"),
+    "Undo": mark("Undo"),
+    "Redo": mark("Redo"),
+    "Clear canvas": mark("Clear the canvas"),
+    "Brush": mark("Brush"),
+    "Erase": mark("Eraser"),
+    "Brush Size": mark("Size of the brush"),
+    "Color": mark("Colour of the brush"),
+    "Eraser Size": mark("Size of the eraser"),
+    "Clear": mark("Clear"),
+    "Close": mark("Close"),
+    "More tabs": mark("More views"),
+    "Error": mark("That did not work"),
+    "Connection Lost": mark("Connection lost"),
+    "Connection to the server was lost. Attempting reconnection...": mark(
+        "The page has lost its server and keeps trying to reach it again."
+    ),
 }
 # Filled in by the script.
 FIELDS = {"label": "{label}", "number": "{number}", "total": "{total}"}
 
 
-def script() -> Spoken:
+def script() -> LazyText:
     """The script to run when the page is there, with the names in the current language."""
 
     def make() -> str:
-        said = {theirs: t(key, **FIELDS) for theirs, key in NAMES.items()}
-        names, mark = json.dumps(said), json.dumps(RECIPE_MARK)
-        return f"() => {{ ({ACCESS})({names}); ({FILES})({mark}); }}"
+        said = {theirs: t(ours, **FIELDS) for theirs, ours in NAMES.items()}
+        names, recipe_mark = json.dumps(said), json.dumps(RECIPE_MARK)
+        return f"() => {{ ({ACCESS})({names}); ({FILES})({recipe_mark}); }}"
 
-    return Spoken(make)
+    return LazyText(make)

@@ -21,7 +21,7 @@ from lambda_eclipse.ui.form import (
     slots_of,
     values_of,
 )
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import as_corner, follow
 from lambda_eclipse.ui.text import cost_text, meter_html, progress_html, reporting
@@ -34,6 +34,12 @@ from lambda_eclipse.ui.widgets.strip import read, strip_html
 BLANK = (gr.skip(), gr.skip(), progress_html(note=""), gr.skip())
 BEST_STEPS, BEST_COUNT = 2, 4  # steps as a multiple of the stack's own
 MAX_COUNT = 8
+
+BLEND_LABELS: dict[str, str] = {
+    "low": mark("low"),
+    "some": mark("some"),
+    "high": mark("high"),
+}
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ class ComposeActions:
         order = read_order(form)
         visit.note_uploads(order)
         updates = self.engine.run(visit.own(jobs.paint), order)
-        yield gr.skip(), order.seed, progress_html(Update(t("progress.starting"))), ""
+        yield gr.skip(), order.seed, progress_html(Update(t("Starting"))), ""
         for gallery, progress, bars in follow(visit, updates, order, with_recipe):
             # Clients get what is yielded last, so it has the seed once more.
             yield gallery, order.seed, progress, bars
@@ -155,11 +161,13 @@ class ComposeActions:
             (
                 f"{parts[one.first].noun} + {parts[one.second].noun}",
                 max(one.cosine, 0.0),
-                t(f"blend.{one.level}"),
+                t(BLEND_LABELS[one.level]),
             )
             for one in found
         ]
-        return meter_html(rows, t("blend.title"), [f"risk-{one.level}" for one in found])
+        return meter_html(
+            rows, t("Risk that subjects melt into one"), [f"risk-{one.level}" for one in found]
+        )
 
     def cost(self, count: float, steps: float) -> str:
         """The time that a click would take, from the steps measured so far on this machine."""
@@ -191,7 +199,7 @@ def read_order(form: Sequence[Any]) -> Order:
     prompt, *slots = form[:-10]
     layout, edges_from, low, high, edge_map, count, steps, guidance, seed, randomize = form[-10:]
     if not (prompt or "").strip():
-        raise ValueError(t("form.no_prompt"))
+        raise ValueError(t("The prompt is empty: describe the picture in a few words."))
     return Order(
         prompt=prompt.strip(),
         subjects=read_subjects(slots),

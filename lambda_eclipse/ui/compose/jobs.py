@@ -10,8 +10,8 @@ from typing import Any
 
 from lambda_eclipse.insight.nouns import vocabulary
 from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Run
 
 PROPOSALS = 6
@@ -108,13 +108,17 @@ def paint(studio: Any, run: Run, order: Order) -> list[Painted]:
 
     Batch by batch as the studio would paint them itself, so the bits are the same.
     """
-    run.say(t("job.subjects"))
+    run.say(t("Reading the subjects"))
     request = request_of(studio, run, order)
     request.check()
     size, finished = studio.models.stack.batch_size, []
     for start in range(0, request.count, size):
         count = min(size, request.count - start)
-        what = t("job.painting" if request.count == 1 else "job.several", count=request.count)
+        what = (
+            t("Painting")
+            if request.count == 1
+            else t("Painting {count} pictures", count=request.count)
+        )
         share = start / request.count, (start + count) / request.count
         run.say(what, share, (start, request.count))
         batch = replace(request, seed=request.seed + start, count=count)
@@ -135,7 +139,7 @@ def _described(studio: Any, request: Any, pictures: Sequence[Any], start: int) -
             picture,
             replace(recipe, index=start + i),
             likeness(studio, picture.image, recipe.request),
-            t("label.seed", seed=picture.seed),
+            t("seed {seed}", seed=picture.seed),
         )
         for i, picture in enumerate(pictures)
     ]
@@ -151,7 +155,7 @@ def without_each(studio: Any, run: Run, recipe: Any) -> list[Painted]:
     for index, (name, one) in enumerate(requests):
         label = told(name)
         share = index / len(requests), (index + 1) / len(requests)
-        run.say(t("job.without", label=label), share)
+        run.say(t("Painting it {label}", label=label), share)
         [painted] = _described(studio, one, studio.generate(one, run.on_step), 0)
         finished.append(replace(painted, label=label))
         run.emit(list(finished))
@@ -168,13 +172,13 @@ def around(studio: Any, run: Run, like: Painted, count: int, angle_deg: float) -
     finished: list[Painted] = []
     # One by one: a picture painted from a point is reproduced alone.
     for index in range(count):
-        what = t("job.variation", number=index + 1, count=count)
+        what = t("Painting variation {number} of {count}", number=index + 1, count=count)
         run.say(what, (index / count, (index + 1) / count))
         how = ([seed], request.sampling, run.on_step)
         [picture] = studio.paint(points[index : index + 1], *how)
         recipe = Recipe.from_point(studio, picture, request.sampling, prompt=request.prompt)
         scores = likeness(studio, picture.image, request)
-        finished.append(Painted(picture, recipe, scores, t("label.variation", number=index + 1)))
+        finished.append(Painted(picture, recipe, scores, t("variation {number}", number=index + 1)))
         run.emit(list(finished))
     return finished
 
@@ -184,10 +188,10 @@ def again(studio: Any, run: Run, recipe: Any) -> Painted:
     from lambda_eclipse.insight.likeness import likeness
     from lambda_eclipse.keep.reproduction import reproduce
 
-    run.say(t("job.again"))
+    run.say(t("Painting it again"))
     picture = reproduce(studio, recipe, run.on_step)
     scores = likeness(studio, picture.image, recipe.request) if recipe.embedding is None else None
-    return Painted(picture, recipe, scores, t("label.again", seed=picture.seed))
+    return Painted(picture, recipe, scores, t("seed {seed}, again", seed=picture.seed))
 
 
 def see(studio: Any, picture: str, mask: str | None = None) -> Any:
@@ -203,7 +207,7 @@ def nouns(studio: Any, run: Run, part: Part) -> list[tuple[str, float]]:
     from lambda_eclipse.images import flatten, open_picture
     from lambda_eclipse.insight.likeness import propose_nouns
 
-    run.say(t("job.words"))
+    run.say(t("Looking for words"))
     with studio.models.encoders() as (clip, _):
         embedding = embedded(studio, run, part).embedding
         whole = flatten(open_picture(part.picture)) if part.mask is None else None
@@ -215,7 +219,7 @@ def card(studio: Any, run: Run, part: Part) -> bytes:
     """The concept card of a subject, as a PNG file."""
     from lambda_eclipse.keep.card import Card, write_card
 
-    run.say(t("job.subject"))
+    run.say(t("Reading the subject"))
     with studio.models.encoders():
         return write_card(Card.from_subject(studio, subject(studio, part)))
 

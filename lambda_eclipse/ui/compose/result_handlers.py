@@ -12,7 +12,7 @@ from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.subject_handlers import at_slot
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.form import EMPTY, values_of
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.saving import as_corner, follow
 from lambda_eclipse.ui.text import cost_text, progress_html, reporting
 from lambda_eclipse.ui.visit import Kept, Visit
@@ -40,7 +40,13 @@ class ResultsActions:
         """The chosen picture in a sentence, and the two chosen last under the slider."""
         painted = _chosen(visit).painted
         prompt = painted.recipe.request.prompt
-        said = escape(t("chosen.this", label=painted.label, prompt=prompt))
+        said = escape(
+            t(
+                "Chosen: {label}, “{prompt}”. A second click on another one compares the two.",
+                label=painted.label,
+                prompt=prompt,
+            )
+        )
         return said, compared([kept.path for kept in visit.chosen])
 
     def costs(self, visit: Visit, number: float) -> tuple[str, str]:
@@ -50,7 +56,11 @@ class ResultsActions:
         request = visit.chosen[-1].painted.recipe.request
         pace, subjects = self.engine.pace, len(request.subjects)
         steps = request.sampling.steps
-        apart = cost_text(pace, subjects, steps) if subjects else t("chosen.no_subjects")
+        apart = (
+            cost_text(pace, subjects, steps)
+            if subjects
+            else t("This picture has no subjects to leave out.")
+        )
         return cost_text(pace, int(number), steps), apart
 
     def to_slot(self, visit: Visit, number: int) -> list[Any]:
@@ -75,7 +85,7 @@ class ResultsActions:
 
         def job(kept: Kept) -> tuple:
             if not kept.painted.recipe.request.subjects:
-                raise ValueError(t("chosen.no_subjects"))
+                raise ValueError(t("This picture has no subjects to leave out."))
             return jobs.without_each, kept.painted.recipe
 
         yield from self._more(visit, recipe, job)
@@ -98,7 +108,7 @@ def form_of(kept: Kept) -> list[Any]:
     """Prompt, slots, layout, edge picture, thresholds, map, count, steps, guidance, seed, fixed."""
     order, request = kept.order, kept.painted.recipe.request
     if order is None:
-        raise gr.Error(t("chosen.no_form"), print_exception=False)
+        raise gr.Error(t("This picture did not come from the Compose form."), print_exception=False)
     layout = PICTURE if order.canny else DRAWING if order.edges else OFF
     return [
         order.prompt, *values_of(order.subjects, paper.MAX_SUBJECTS), layout, order.canny,
@@ -109,5 +119,5 @@ def form_of(kept: Kept) -> list[Any]:
 
 def _chosen(visit: Visit) -> Kept:
     if not visit.chosen:
-        raise gr.Error(t("chosen.none"), print_exception=False)
+        raise gr.Error(t("Click a picture to choose it."), print_exception=False)
     return visit.chosen[-1]

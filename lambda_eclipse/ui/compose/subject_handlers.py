@@ -17,12 +17,23 @@ from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.jobs import Part
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.form import part_of, slots_of
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.text import readable, reading
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.brush import painted_mask, under_brush
 
 SLOTS = paper.MAX_SUBJECTS
+
+MASK_NOTES: dict[str, str] = {
+    "alpha": mark("Cut out by its transparency"),
+    "plain": mark("Cut out from its plain ground"),
+    "rembg": mark("Cut out automatically"),
+    "grabcut": mark("Cut out by its colours"),
+    "painted": mark("Cut out by hand"),
+    "whole": mark("No subject found: all of it is used"),
+}
+CARD_NOTE = mark("Known from its concept card")
+CANDIDATE_LABELS = {**MASK_NOTES, "whole": mark("The whole picture")}
 
 
 def result(updates: Iterator[Any]) -> Any:
@@ -66,7 +77,7 @@ class SlotActions:
             studio = self.engine.wait()
             found = jobs.see(studio, picture, mask)
             known = jobs.subject(studio, Part("subject", picture, mask)).embedding is not None
-        note = t("mask.card" if known else f"mask.{found.method}")
+        note = t(CARD_NOTE if known else MASK_NOTES[found.method])
         return found.picture, escape(note), found.overlay
 
     def noun_of_card(self, picture: str | None, noun: str) -> Any:
@@ -125,7 +136,7 @@ class SlotActions:
         shown = [
             (
                 visit.file("candidate.png", png(one.overlay)),
-                t("bench.whole" if one.method == "whole" else f"mask.{one.method}"),
+                t(CANDIDATE_LABELS[one.method]),
             )
             for one in found
         ]
@@ -144,7 +155,10 @@ class SlotActions:
 
         part = self._part(number, slots)
         if part is None:
-            raise gr.Error(t("bench.empty", number=number), print_exception=False)
+            raise gr.Error(
+                t("Subject {number} has no picture: add one first.", number=number),
+                print_exception=False,
+            )
         with reading():
             mask = painted_mask(editor, open_picture(part.picture).size)
         return at_slot(number, visit.file("mask.png", png(mask)))
@@ -183,7 +197,10 @@ class SlotActions:
         """The concept card of the chosen subject, to load again later; it goes on the shelf."""
         part = self._part(number, slots)
         if part is None:
-            raise gr.Error(t("bench.empty", number=number), print_exception=False)
+            raise gr.Error(
+                t("Subject {number} has no picture: add one first.", number=number),
+                print_exception=False,
+            )
         try:
             content = result(self.engine.run(jobs.card, part))
         except Exception as error:

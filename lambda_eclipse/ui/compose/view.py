@@ -20,7 +20,7 @@ from lambda_eclipse.ui.compose.handlers import MAX_COUNT, ComposeActions
 from lambda_eclipse.ui.compose.result_handlers import ResultsActions
 from lambda_eclipse.ui.compose.subject_handlers import SlotActions
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.widgets.bench import Bench, bench_panel
 from lambda_eclipse.ui.widgets.edges import Edges, EdgesActions, edges_panel, wire_edges
 from lambda_eclipse.ui.widgets.example_cards import example_cards
@@ -72,34 +72,45 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=6, min_width=320):
             prompt = gr.Textbox(
-                label=t("prompt"), placeholder=t("prompt.hint"), lines=2, max_lines=4,
+                label=t("Prompt"),
+                placeholder=t("a cat wearing a hat on the beach"),
+                lines=2,
+                max_lines=4,
                 elem_id="prompt",
-            )  # fmt: skip
+            )
             strip = strip_component("strip")
             slots = slot_row()
             risk = gr.HTML(elem_id="risk")
             bench = bench_panel()
             with gr.Row(elem_classes="le-actions", elem_id="go-or-stop"):
-                go = gr.Button(t("go"), variant="primary", scale=3, elem_id="generate")
-                stop = gr.Button(t("stop"), variant="stop", scale=1, min_width=90, elem_id="stop")
-            cost = gr.HTML(t("cost.unknown"), elem_id="cost", elem_classes="le-cost")
+                go = gr.Button(t("Generate"), variant="primary", scale=3, elem_id="generate")
+                stop = gr.Button(t("Stop"), variant="stop", scale=1, min_width=90, elem_id="stop")
+            cost = gr.HTML(
+                t("How long it takes is known after the first picture."),
+                elem_id="cost",
+                elem_classes="le-cost",
+            )
             with gr.Row():
-                count = gr.Slider(1, MAX_COUNT, 2, step=1, label=t("count"), elem_id="count")
+                count = gr.Slider(
+                    1, MAX_COUNT, 2, step=1, label=t("Number of pictures"), elem_id="count"
+                )
                 with gr.Column(min_width=200):
                     seed = gr.Number(
-                        label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
+                        label=t("Seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
                         elem_id="seed",
                     )  # fmt: skip
-                    randomize = gr.Checkbox(label=t("seed.new"), value=True, elem_id="randomize")
+                    randomize = gr.Checkbox(
+                        label=t("A new seed each time"), value=True, elem_id="randomize"
+                    )
             with gr.Row(elem_classes="le-actions"):
-                draft = gr.Button(t("preset.draft"), size="sm", elem_id="preset-draft")
-                best = gr.Button(t("preset.best"), size="sm", elem_id="preset-best")
+                draft = gr.Button(t("Draft: one, quickly"), size="sm", elem_id="preset-draft")
+                best = gr.Button(t("Best: four, with care"), size="sm", elem_id="preset-best")
             sampling = sampling_panel()
             edges = edges_panel()
             recipe = recipe_switch("with-recipe")
         with gr.Column(scale=5, min_width=320):
             results = results_panel()
-            cards = example_cards(COMPOSE, "examples", "examples")
+            cards = example_cards(COMPOSE, mark("Examples: one click paints them"), "examples")
     view = Compose(
         prompt, strip, slots, bench, risk, go, stop, cost, count, seed, randomize, recipe, draft,
         best, edges, sampling, results, cards,

@@ -19,8 +19,8 @@ from lambda_eclipse.ui.explore.form import read_square
 from lambda_eclipse.ui.explore.handlers import BLANK, cells_of
 from lambda_eclipse.ui.explore.jobs import Square
 from lambda_eclipse.ui.form import STACKS_OWN
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.saving import content, given, save
 from lambda_eclipse.ui.text import progress_html, reading, reporting
 from lambda_eclipse.ui.visit import Visit
@@ -43,7 +43,7 @@ class ExportActions:
 
         with reading():
             if visit.square is None:
-                raise ValueError(t("export.no_grid"))
+                raise ValueError(t("There is no grid yet: paint one first."))
             files = cells_of(visit, visit.square)
             cells = {at: _opened(path) for at, path in files.items()}
             across, down = _axes(visit.square)
@@ -85,7 +85,9 @@ class ExportActions:
                 seed,
             ))  # fmt: skip
             if not FRAMES[0] <= frames <= FRAMES[1]:
-                raise ValueError(t("path.frames.wrong", low=FRAMES[0], high=FRAMES[1]))
+                raise ValueError(
+                    t("A path has {low} to {high} frames.", low=FRAMES[0], high=FRAMES[1])
+                )
             points = points_of(route, line, int(frames))
             yield from self._frames(visit, square, points, bool(with_recipe))
 
@@ -110,7 +112,7 @@ class ExportActions:
                     shown.append((given(visit, path, with_recipe), painted.label))
                     yield list(shown), progress_html(update)
                 elif update.done:
-                    note = t("note.path", count=len(shown), seed=square.seed)
+                    note = t("{count} frames · seed {seed}", count=len(shown), seed=square.seed)
                     yield list(shown), progress_html(note=note)
                 else:
                     yield gr.skip(), progress_html(update)
@@ -127,7 +129,7 @@ class ExportActions:
         with reading():
             there = [(path, at) for path, at in visit.frames if Path(path).is_file()]
             if visit.path is None or not there:
-                raise ValueError(t("path.none"))
+                raise ValueError(t("There are no frames yet: paint the path first."))
             mode, seed = visit.path.mode, visit.path.seed
             frames = [paths.Frame(_opened(path), at, seed) for path, at in there]
             packed = [content(path, with_recipe) for path, _ in there]
@@ -141,7 +143,7 @@ class ExportActions:
             try:
                 files["path.mp4"] = paths.to_mp4(played, float(fps))
             except ValueError as error:  # not every build of OpenCV can; the rest is still good
-                gr.Info(told(str(error)), title=t("notice.title"))
+                gr.Info(told(str(error)), title=t("Please note"))
         return gr.File(value=[visit.file(*file) for file in files.items()], visible=True)
 
 
@@ -151,7 +153,9 @@ def points_of(route: str, line: Any, frames: int) -> list[paths.Point]:
         return paths.along(route, frames)
     drawn = json.loads(line) if isinstance(line, str) else line
     if not isinstance(drawn, list) or len(drawn) < 2:
-        raise ValueError(t("path.not_drawn"))
+        raise ValueError(
+            t("Nothing is drawn: draw a line in the square with mouse, finger or arrow keys first.")
+        )
     return paths.resample([tuple(map(float, one)) for one in drawn], frames)
 
 

@@ -11,8 +11,8 @@ from lambda_eclipse.explore.atlas import Place, place
 from lambda_eclipse.ui.compose.jobs import Part
 from lambda_eclipse.ui.explore.jobs import Square
 from lambda_eclipse.ui.form import read_sampling, read_seed
-from lambda_eclipse.ui.i18n.texts import t
-from lambda_eclipse.ui.widgets.pad import CORNER_NAMES
+from lambda_eclipse.ui.i18n import t
+from lambda_eclipse.ui.widgets.pad import CORNER_LABELS, CORNER_NAMES
 
 SUBJECTS, PICTURES = "subjects", "pictures"
 BACKDROP_PX = 72  # side of one cell in the picture that is laid under the square
@@ -26,19 +26,33 @@ def read_square(form: Sequence[Any]) -> Square:
     text = (prompt or "").strip()
     if source == PICTURES:
         named = zip(CORNER_NAMES, corners, strict=True)
-        missing = [t(f"corner.{name}") for name, path in named if not path]
+        missing = [t(CORNER_LABELS[name]) for name, path in named if not path]
         if missing:
-            raise ValueError(t("square.no_corner", missing=", ".join(missing)))
+            raise ValueError(
+                t(
+                    "The square needs four corners. Still missing: {missing}.",
+                    missing=", ".join(missing),
+                )
+            )
         return Square(text, (), (), tuple(map(str, corners)), **tuning)
-    names = [t("square.version", number=i, letter=letter) for letter in "AB" for i in (1, 2)]
+    names = [
+        t("picture {number} of subject {letter}", number=i, letter=letter)
+        for letter in "AB"
+        for i in (1, 2)
+    ]
     missing = [name for name, path in zip(names, (a1, a2, b1, b2), strict=True) if not path]
     if missing:
-        raise ValueError(t("square.missing", missing=", ".join(missing)))
+        raise ValueError(
+            t(
+                "The square needs four pictures. Still missing: {missing}.",
+                missing=", ".join(missing),
+            )
+        )
     if not text:
-        raise ValueError(t("square.no_prompt"))
+        raise ValueError(t("The prompt is empty: name both subjects in a short sentence."))
     a, b = ((noun or "").strip() for noun in (noun_a, noun_b))
     if not a or not b:
-        raise ValueError(t("square.no_noun"))
+        raise ValueError(t("Name both subjects with the words that stand for them in the prompt."))
     one, two = ((Part(a, a1), Part(a, a2)), (Part(b, b1), Part(b, b2)))
     return Square(text, one, two, (), **tuning)
 

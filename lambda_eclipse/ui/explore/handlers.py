@@ -22,7 +22,7 @@ from lambda_eclipse.ui.explore.form import (
 )
 from lambda_eclipse.ui.explore.jobs import Square
 from lambda_eclipse.ui.form import STACKS_OWN
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import given, save
 from lambda_eclipse.ui.text import cost_text, progress_html, reporting
@@ -137,9 +137,13 @@ class ExploreActions:
                     path = save(visit, update.result, with_recipe, name)
                     seconds = f"{update.result.picture.seconds:.1f}"
                     note = t(
-                        "note.point", x=f"{x:.2f}", y=f"{y:.2f}", seed=square.seed,
-                        steps=update.result.recipe.request.sampling.steps, seconds=seconds,
-                    )  # fmt: skip
+                        "({x}, {y}) · seed {seed} · {steps} steps · {seconds} s",
+                        x=f"{x:.2f}",
+                        y=f"{y:.2f}",
+                        seed=square.seed,
+                        steps=update.result.recipe.request.sampling.steps,
+                        seconds=seconds,
+                    )
                     yield path, progress_html(note=note)
                 else:
                     yield gr.skip(), progress_html(update)
@@ -170,7 +174,14 @@ class ExploreActions:
         def values() -> Iterator[tuple]:
             if not GRID_SIDES[0] <= size <= GRID_SIDES[1]:
                 low, high = GRID_SIDES
-                raise ValueError(t("grid.size.wrong", size=int(size), low=low, high=high))
+                raise ValueError(
+                    t(
+                        "A grid of {size} × {size}: choose a size from {low} to {high}.",
+                        size=int(size),
+                        low=low,
+                        high=high,
+                    )
+                )
             square = read_square((
                 corners_from, prompt, noun_a, picture_a1, picture_a2, noun_b, picture_b1,
                 picture_b2, top_left, top_right, bottom_left, bottom_right, mode, steps, guidance,
@@ -190,7 +201,7 @@ class ExploreActions:
             places = [place(row, column, size) for row in range(size) for column in range(size)]
             return [given(visit, done[at], with_recipe) if at in done else empty for at in places]
 
-        yield gallery(), progress_html(Update(t("progress.starting")))
+        yield gallery(), progress_html(Update(t("Starting")))
         job = visit.own(jobs_square.cells)
         with closing(self.engine.run(job, square, size, todo)) as updates:
             for update in updates:
@@ -202,7 +213,12 @@ class ExploreActions:
                 elif not update.done:
                     yield gr.skip(), progress_html(update)
         # Clients get what is yielded last, so it is complete once more.
-        note = t("note.grid", size=size, seed=square.seed, new=len(todo))
+        note = t(
+            "{size} × {size} cells · {new} painted now · seed {seed} · drag across them",
+            size=size,
+            seed=square.seed,
+            new=len(todo),
+        )
         yield gallery(), progress_html(note=note)
 
     def costs(self, visit: Visit, size: float, frames: float, *form: Any) -> tuple[str, str]:

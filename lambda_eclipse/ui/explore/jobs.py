@@ -8,7 +8,7 @@ from lambda_eclipse.explore.atlas import place, point
 from lambda_eclipse.explore.route import Point
 from lambda_eclipse.request import Sampling
 from lambda_eclipse.ui.compose.jobs import Painted, Part, embedded
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.run import Run
 
 
@@ -33,7 +33,7 @@ class Square:
 def paint_point(studio: Any, run: Run, square: Square, x: float, y: float) -> Painted:
     """The picture at one point of the square; x and y in [0, 1]."""
     corners = _corners(studio, run, square)
-    run.say(t("job.point", x=f"{x:.2f}", y=f"{y:.2f}"))
+    run.say(t("Painting the point ({x}, {y})", x=f"{x:.2f}", y=f"{y:.2f}"))
     return _painted(studio, run, square, corners, (x, y))
 
 
@@ -43,7 +43,10 @@ def cells(
     """Paint cells of a size × size grid and emit (place, Painted) for each as it is finished."""
     corners = _corners(studio, run, square)
     for index, cell in enumerate(todo):
-        run.say(t("job.cell", number=index + 1, count=len(todo)), _share(index, len(todo)))
+        run.say(
+            t("Painting cell {number} of {count}", number=index + 1, count=len(todo)),
+            _share(index, len(todo)),
+        )
         at = place(*cell, size)
         run.emit((at, _painted(studio, run, square, corners, point(at))))
 
@@ -52,7 +55,10 @@ def frames(studio: Any, run: Run, square: Square, line: Sequence[Point]) -> None
     """Paint the points of a path in turn and emit (point, Painted) for each."""
     corners = _corners(studio, run, square)
     for index, at in enumerate(line):
-        run.say(t("job.frame", number=index + 1, count=len(line)), _share(index, len(line)))
+        run.say(
+            t("Painting frame {number} of {count}", number=index + 1, count=len(line)),
+            _share(index, len(line)),
+        )
         run.emit((at, _painted(studio, run, square, corners, at)))
 
 
@@ -70,7 +76,7 @@ def _corners(studio: Any, run: Run, square: Square) -> Any:
     from lambda_eclipse.keep.reproduction import corners_of
 
     def make() -> Any:
-        run.say(t("job.corners"))
+        run.say(t("Reading the four pictures"))
         if square.corners:
             return corners_of(studio, square.corners)
         with studio.models.encoders():

@@ -23,16 +23,26 @@ from lambda_eclipse.ui.explore.exports import DRAWN, FRAMES, ROUTES, ExportActio
 from lambda_eclipse.ui.explore.form import PICTURES, SUBJECTS
 from lambda_eclipse.ui.explore.handlers import ExploreActions
 from lambda_eclipse.ui.form import fresh_seed
-from lambda_eclipse.ui.i18n.spoken import Spoken
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, mark, t
 from lambda_eclipse.ui.text import progress_html
 from lambda_eclipse.ui.widgets.example_cards import example_cards
 from lambda_eclipse.ui.widgets.examples import EXPLORE
-from lambda_eclipse.ui.widgets.pad import CORNER_NAMES, Line, SquarePad
+from lambda_eclipse.ui.widgets.pad import CORNER_LABELS, CORNER_NAMES, Line, SquarePad
 
 # The two ways to say where: kept in step in the browser, without asking the server.
 TO_SLIDERS = "(point) => [point.x, point.y]"
 TO_PAD = "(x, y) => ({x: x, y: y})"
+
+SOURCE_LABELS = {SUBJECTS: mark("Two versions of two subjects"), PICTURES: mark("Four pictures")}
+ROUTE_LABELS: dict[str, str] = {
+    "top": mark("top edge"),
+    "bottom": mark("bottom edge"),
+    "left": mark("left edge"),
+    "right": mark("right edge"),
+    "diagonal": mark("diagonal from top left"),
+    "antidiagonal": mark("diagonal from top right"),
+    DRAWN: mark("drawn in the square"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +74,11 @@ class Explore:
 def _subject(letter: str, hint: str) -> list[gr.components.Component]:
     with gr.Group(elem_classes=f"le-slot{'AB'.index(letter)}"):
         noun = gr.Textbox(
-            label=t("square.noun", letter=letter), placeholder=hint, max_lines=1,
+            label=t("Subject {letter}: its word in the prompt", letter=letter),
+            placeholder=hint,
+            max_lines=1,
             elem_id=f"noun-{letter.lower()}",
-        )  # fmt: skip
+        )
         with gr.Row():
             pictures = [
                 upload(f"{letter}{number}", 140, f"corner-{letter.lower()}{number}")
@@ -80,26 +92,36 @@ def _sources() -> tuple:
 
     The switch, the widgets of either, and those that send the Compose form to a corner.
     """
-    choices = [(t(f"square.from.{name}"), name) for name in (SUBJECTS, PICTURES)]
-    source = gr.Radio(choices, value=SUBJECTS, label=t("square.from"), elem_id="corners-from")
+    choices = [(t(SOURCE_LABELS[name]), name) for name in (SUBJECTS, PICTURES)]
+    source = gr.Radio(choices, value=SUBJECTS, label=t("Corners"), elem_id="corners-from")
     with gr.Column(elem_id="from-subjects") as subjects:
         prompt = gr.Textbox(
-            label=t("prompt"), placeholder="a cat wearing a hat", max_lines=3,
+            label=t("Prompt"), placeholder="a cat wearing a hat", max_lines=3,
             elem_id="explore-prompt",
         )  # fmt: skip
         named = [prompt, *_subject("A", "cat"), *_subject("B", "hat")]
     with gr.Column(visible=False, elem_id="from-pictures") as pictures:
-        gr.HTML(t("square.pictures"), elem_id="corners-about")
+        gr.HTML(
+            t(
+                "Pictures painted here count as what they were painted from, any other "
+                "picture as what CLIP sees in it. “Send to Explore” in Compose puts a "
+                "result here."
+            ),
+            elem_id="corners-about",
+        )
         corners = []
         for pair in (CORNER_NAMES[:2], CORNER_NAMES[2:]):
             with gr.Row():
-                corners += [upload(t(f"corner.{name}"), 150, f"corner-{name}") for name in pair]
+                corners += [upload(t(CORNER_LABELS[name]), 150, f"corner-{name}") for name in pair]
         with gr.Row(elem_classes="le-send"):
-            choices = [(t(f"corner.{name}"), name) for name in CORNER_NAMES]
+            choices = [(t(CORNER_LABELS[name]), name) for name in CORNER_NAMES]
             where = gr.Radio(
-                choices, value=CORNER_NAMES[0], label=t("square.form"), elem_id="form-corner"
+                choices,
+                value=CORNER_NAMES[0],
+                label=t("Or paint the form of Compose, as a draft, to be the corner"),
+                elem_id="form-corner",
             )
-            send = gr.Button(t("square.form.paint"), min_width=120, elem_id="form-to-corner")
+            send = gr.Button(t("Paint this corner"), min_width=120, elem_id="form-to-corner")
     source.change(
         lambda chosen: [gr.update(visible=chosen == name) for name in (SUBJECTS, PICTURES)], source,
         [subjects, pictures], queue=False, **PRIVATE,
@@ -111,34 +133,50 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
     """Lay out the view and wire it."""
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=5, min_width=320):
-            cards = example_cards(EXPLORE, "examples.explore", "explore-examples")
+            cards = example_cards(
+                EXPLORE, mark("Examples: one click paints the middle"), "explore-examples"
+            )
             source, named, corners, where, send = _sources()
             mode = gr.Radio(
-                [(t("mode.slerp"), "slerp"), (t("mode.lerp"), "lerp")], value="slerp",
-                label=t("mode"), elem_id="mode",
-            )  # fmt: skip
+                [(t("slerp: along the sphere"), "slerp"), (t("lerp: straight"), "lerp")],
+                value="slerp",
+                label=t("Way between embeddings"),
+                elem_id="mode",
+            )
             with gr.Row(elem_classes="le-send"):
                 seed = gr.Number(
-                    label=t("seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
+                    label=t("Seed"), value=0, precision=0, minimum=0, maximum=MAX_SEED,
                     min_width=120, elem_id="explore-seed",
                 )  # fmt: skip
-                another = gr.Button(t("seed.another"), min_width=90, elem_id="explore-new-seed")
+                another = gr.Button(t("New seed"), min_width=90, elem_id="explore-new-seed")
             tuning = sampling_panel("explore-")
             recipe = recipe_switch("explore-with-recipe")
         with gr.Column(scale=6, min_width=320):
             with gr.Row(elem_classes="le-stage"):
                 with gr.Column(min_width=260):
                     pad = SquarePad(elem_id="pad")
-                    x = gr.Slider(0, 1, 0.5, step=0.01, label=t("square.x"), elem_id="x")
-                    y = gr.Slider(0, 1, 0.5, step=0.01, label=t("square.y"), elem_id="y")
+                    x = gr.Slider(0, 1, 0.5, step=0.01, label=t("Across"), elem_id="x")
+                    y = gr.Slider(0, 1, 0.5, step=0.01, label=t("Down"), elem_id="y")
                 with gr.Column(min_width=260):
                     picture = gr.Image(
-                        label=t("point.title"), interactive=False, format="png", height=330,
-                        type="filepath", buttons=["download", "fullscreen"], elem_id="point",
-                    )  # fmt: skip
-                    render = gr.Button(t("point.paint"), variant="primary", elem_id="render")
-                    stop = gr.Button(t("stop"), variant="stop", elem_id="explore-stop")
-            how = Spoken(lambda: progress_html(note=t("explore.how")))
+                        label=t("The picture at this point"),
+                        interactive=False,
+                        format="png",
+                        height=330,
+                        type="filepath",
+                        buttons=["download", "fullscreen"],
+                        elem_id="point",
+                    )
+                    render = gr.Button(t("Paint this point"), variant="primary", elem_id="render")
+                    stop = gr.Button(t("Stop"), variant="stop", elem_id="explore-stop")
+            how = LazyText(
+                lambda: progress_html(
+                    note=t(
+                        "Drag the dot, or use the arrow keys: a quick picture while it moves, a "
+                        "full one at rest."
+                    )
+                )
+            )
             progress = gr.HTML(how, elem_id="explore-progress", elem_classes="le-news")
             form = [source, *named, *corners, mode, tuning.steps, tuning.guidance, seed]
             view = Explore(
@@ -208,19 +246,25 @@ def _wire(engine: Engine, visit: gr.State, view: Explore, render: gr.Button) -> 
 def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
     """The grid, filled coarse to fine; the event that paints it."""
     actions, exports = ExploreActions(engine), ExportActions(engine)
-    with gr.Accordion(t("grid.title"), open=True, elem_id="atlas-panel"):
+    with gr.Accordion(t("Atlas: the whole square"), open=True, elem_id="atlas-panel"):
         with gr.Row(elem_classes="le-actions"):
-            size = gr.Slider(*GRID_SIDES, 5, step=1, label=t("grid.size"), elem_id="grid-size")
-            whole = gr.Button(t("grid.paint"), elem_id="grid")
+            size = gr.Slider(*GRID_SIDES, 5, step=1, label=t("Grid size"), elem_id="grid-size")
+            whole = gr.Button(t("Paint what is missing"), elem_id="grid")
         cost = gr.HTML(elem_id="grid-cost", elem_classes="le-cost")
         cells = gr.Gallery(
-            label=t("grid.cells"), columns=5, object_fit="contain", format="png", height="auto",
-            buttons=["download", "download_all", "fullscreen"], interactive=False,
-            allow_preview=False, elem_id="cells",
-        )  # fmt: skip
-        export = gr.Button(t("grid.export"), size="sm", elem_id="grid-export")
+            label=t("Grid: click a cell to go there"),
+            columns=5,
+            object_fit="contain",
+            format="png",
+            height="auto",
+            buttons=["download", "download_all", "fullscreen"],
+            interactive=False,
+            allow_preview=False,
+            elem_id="cells",
+        )
+        export = gr.Button(t("Save sheet and zip"), size="sm", elem_id="grid-export")
         files = gr.File(
-            label=t("export.files"), interactive=False, visible=False, file_count="multiple",
+            label=t("Files"), interactive=False, visible=False, file_count="multiple",
             elem_id="grid-files",
         )  # fmt: skip
     view.extent.append(size)
@@ -241,27 +285,34 @@ def _atlas(engine: Engine, visit: gr.State, view: Explore) -> Any:
 def _path(engine: Engine, visit: gr.State, view: Explore) -> Any:
     """Frames along a path; the event that paints them."""
     exports = ExportActions(engine)
-    with gr.Accordion(t("path.title"), open=False, elem_id="path-panel"):
-        routes = [(t(f"route.{name}"), name) for name in ROUTES]
+    with gr.Accordion(t("Path through the square"), open=False, elem_id="path-panel"):
+        routes = [(t(ROUTE_LABELS[name]), name) for name in ROUTES]
         route = gr.Radio(
-            routes, value="diagonal", label=t("path.route"), info=t("path.route.info"),
+            routes,
+            value="diagonal",
+            label=t("Route"),
+            info=t("While it is to be drawn, the square draws instead of painting."),
             elem_id="route",
-        )  # fmt: skip
-        line = Line(label=t("path.line"), visible="hidden", elem_id="line")
+        )
+        line = Line(label=t("Points of the drawn line"), visible="hidden", elem_id="line")
         with gr.Row(elem_classes="le-actions"):
-            count = gr.Slider(*FRAMES, 12, step=1, label=t("path.frames"), elem_id="frames")
-            go = gr.Button(t("path.paint"), elem_id="path-paint")
+            count = gr.Slider(*FRAMES, 12, step=1, label=t("Number of frames"), elem_id="frames")
+            go = gr.Button(t("Paint the path"), elem_id="path-paint")
         cost = gr.HTML(elem_id="path-cost", elem_classes="le-cost")
         frames = gr.Gallery(
-            label=t("path.shown"), columns=6, object_fit="contain", format="png", height="auto",
+            label=t("Frames"), columns=6, object_fit="contain", format="png", height="auto",
             buttons=["download_all", "fullscreen"], interactive=False, elem_id="path-frames",
         )  # fmt: skip
         with gr.Row(elem_classes="le-actions"):
-            fps = gr.Slider(*paths.FPS_RANGE, paths.FPS, step=1, label=t("path.fps"), elem_id="fps")
-            loop = gr.Checkbox(label=t("path.loop"), value=True, elem_id="loop")
-            export = gr.Button(t("path.export"), size="sm", elem_id="path-export")
+            fps = gr.Slider(
+                *paths.FPS_RANGE, paths.FPS, step=1, label=t("Frames per second"), elem_id="fps"
+            )
+            loop = gr.Checkbox(label=t("Forth and back"), value=True, elem_id="loop")
+            export = gr.Button(
+                t("Save GIF, MP4, sheet, JSON and zip"), size="sm", elem_id="path-export"
+            )
         files = gr.File(
-            label=t("export.files"), interactive=False, visible=False, file_count="multiple",
+            label=t("Files"), interactive=False, visible=False, file_count="multiple",
             elem_id="path-files",
         )  # fmt: skip
     route.change(

@@ -17,8 +17,8 @@ from lambda_eclipse.ui.compose.result_handlers import form_of
 from lambda_eclipse.ui.compose.subject_handlers import at_slot, png
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.form import EMPTY, values_of
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.texts import t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import follow
 from lambda_eclipse.ui.text import progress_html, reading, reporting
@@ -70,9 +70,12 @@ class KeepActions:
             same = here == (models.stack.name, checksums_of(models)["clip"])
             form = self._form(visit, recipe, same)
         found = [told(line) for line in found]
-        lines = "".join(f"<li>{escape(line)}</li>" for line in found or [t("restore.same")])
+        lines = "".join(
+            f"<li>{escape(line)}</li>"
+            for line in found or [t("Nothing is different here: the picture comes out the same.")]
+        )
         if found:  # the page goes on to the form, so it is told there as well
-            gr.Warning(f"<ul>{lines}</ul>", title=t("notice.title"))
+            gr.Warning(f"<ul>{lines}</ul>", title=t("Please note"))
         return [*form, f'<ul class="le-found">{lines}</ul>']
 
     def _form(self, visit: Visit, recipe: Any, same: bool) -> list[Any]:
@@ -130,15 +133,15 @@ class KeepActions:
 
     def _describe(self, visit: Visit) -> str:
         if not visit.chosen:
-            return escape(t("chosen.none"))
+            return escape(t("Click a picture to choose it."))
         painted = visit.chosen[-1].painted
         prompt = painted.recipe.request.prompt
-        return escape(t("history.this", label=painted.label, prompt=prompt))
+        return escape(t("Chosen: {label}, “{prompt}”.", label=painted.label, prompt=prompt))
 
     def bring_back(self, visit: Visit) -> list[Any]:
         """The form that the chosen picture of the history came from."""
         if not visit.chosen:
-            raise gr.Error(t("chosen.none"), print_exception=False)
+            raise gr.Error(t("Click a picture to choose it."), print_exception=False)
         return form_of(visit.chosen[-1])
 
     def shelf(self, visit: Visit) -> list:
@@ -162,7 +165,7 @@ class KeepActions:
             return [gr.skip()] * (5 * paper.MAX_SUBJECTS + 1)
         path, noun = found[event.index]
         columns = [at_slot(number, value) for value in (noun, path, *EMPTY[2:])]
-        note = escape(t("shelf.loaded", noun=noun, number=number))
+        note = escape(t("“{noun}” is now subject {number}.", noun=noun, number=number))
         return [*[value for slot in zip(*columns, strict=True) for value in slot], note]
 
     def delete(self, visit: Visit) -> None:

@@ -11,8 +11,7 @@ from lambda_eclipse.ui.common import HEAVY, PRIVATE, QUIET, stop_with
 from lambda_eclipse.ui.compose.result_handlers import ResultsActions
 from lambda_eclipse.ui.compose.view import Compose, tell_costs_of_chosen
 from lambda_eclipse.ui.engine import HEARTBEAT_S, Engine
-from lambda_eclipse.ui.i18n.spoken import Spoken
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, mark, t
 from lambda_eclipse.ui.keep.handlers import KeepActions
 from lambda_eclipse.ui.text import section_html
 from lambda_eclipse.ui.widgets.language_menu import FORGET
@@ -31,8 +30,8 @@ class Keep:
     filled: list[Any]
 
 
-def _section(head: str, about: str) -> gr.HTML:
-    return gr.HTML(Spoken(lambda: section_html(head, about)), elem_id=about.replace(".", "-"))
+def _section(head: str, about: str, elem_id: str) -> gr.HTML:
+    return gr.HTML(LazyText(lambda: section_html(head, about)), elem_id=elem_id)
 
 
 def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
@@ -40,35 +39,65 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
     actions = KeepActions(engine)
     with gr.Row(elem_classes="le-main"):
         with gr.Column(min_width=320):
-            _section("restore.head", "restore.about")
+            _section(
+                mark("Restore"),
+                mark(
+                    "A PNG painted here carries its recipe: drop it anywhere on this page, and "
+                    "the form comes back and the picture is painted again."
+                ),
+                "restore-about",
+            )
             file = gr.File(
-                label=t("restore.file"), file_types=[".png"], type="filepath", height=120,
+                label=t("PNG with a recipe"), file_types=[".png"], type="filepath", height=120,
                 elem_id="restore-file",
             )  # fmt: skip
             found = gr.HTML(elem_id="restore-found", elem_classes="le-news")
-            _section("shelf.head", "shelf.about")
+            _section(
+                mark("Shelf"),
+                mark(
+                    "Your concept cards of this visit, and the subjects that come with the "
+                    "program. A click puts one into a slot."
+                ),
+                "shelf-about",
+            )
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
-            number = gr.Radio(slots, value=1, label=t("shelf.slot"), elem_id="shelf-slot")
+            number = gr.Radio(slots, value=1, label=t("Into slot"), elem_id="shelf-slot")
             shelf = gr.Gallery(
-                label=t("shelf.title"), columns=5, height="auto", object_fit="contain", buttons=[],
+                label=t("Subjects"), columns=5, height="auto", object_fit="contain", buttons=[],
                 allow_preview=False, interactive=False, elem_id="shelf",
             )  # fmt: skip
             loaded = gr.HTML(elem_id="shelf-note", elem_classes="le-news")
             card = gr.File(
-                label=t("shelf.file"), file_types=[".png"], type="filepath", height=120,
+                label=t("Concept card from a file"),
+                file_types=[".png"],
+                type="filepath",
+                height=120,
                 elem_id="shelf-file",
-            )  # fmt: skip
+            )
         with gr.Column(min_width=320):
-            _section("history.head", "history.about")
+            _section(
+                mark("History"),
+                mark("The pictures of this visit. Nobody else sees them."),
+                "history-about",
+            )
             history = gr.Gallery(
-                label=t("history.title"), columns=4, height="auto", object_fit="contain",
+                label=t("Pictures of this visit"), columns=4, height="auto", object_fit="contain",
                 format="png", buttons=["download", "download_all", "fullscreen"],
                 interactive=False, elem_id="history",
             )  # fmt: skip
-            chosen = gr.HTML(t("chosen.none"), elem_id="history-chosen", elem_classes="le-news")
-            back = gr.Button(t("chosen.restore"), elem_id="history-restore")
-            _section("delete.head", "delete.about")
-            delete = gr.Button(t("delete"), variant="stop", elem_id="delete")
+            chosen = gr.HTML(
+                t("Click a picture to choose it."), elem_id="history-chosen", elem_classes="le-news"
+            )
+            back = gr.Button(t("Bring back its form"), elem_id="history-restore")
+            _section(
+                mark("Your data"),
+                mark(
+                    "Uploads and pictures are deleted an hour after they came, and at once by "
+                    "this button: everything of this visit, on the server and in this browser."
+                ),
+                "delete-about",
+            )
+            delete = gr.Button(t("Delete everything of mine"), variant="stop", elem_id="delete")
     results = compose.results
     shown = [results.gallery, results.progress, results.bars]
     filled = file.upload(actions.restore, [visit, file], [*compose.form, found], **PRIVATE)

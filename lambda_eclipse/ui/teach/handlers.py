@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.teach import jobs as jobs_teach
 from lambda_eclipse.ui.teach.jobs import Order, Taught
@@ -37,7 +37,7 @@ class TeachActions:
             order = read_order(files, noun, prompt, steps)
             visit.uploads.update(order.pictures)
             visit.lesson = None
-            starting = progress_html(Update(t("progress.starting")))
+            starting = progress_html(Update(t("Starting")))
             yield [], None, None, starting, self.state(visit)
             with closing(self.engine.run(jobs_teach.teach, order)) as updates:
                 for update in updates:
@@ -71,14 +71,16 @@ class TeachActions:
 
     def _learned(self, visit: Visit, taught: Taught) -> tuple:
         visit.learn(taught)
-        note = progress_html(note=t("teach.learned", steps=taught.steps))
+        note = progress_html(
+            note=t("Learned for {steps} steps. Compare before and after.", steps=taught.steps)
+        )
         after = _file(visit, "after", taught.after)
         return gr.skip(), gr.skip(), after, note, self.state(visit)
 
     def use(self, visit: Visit) -> str:
         """Paint with what was learned from now on; the state."""
         if visit.taught is None:
-            raise gr.Error(t("teach.nothing"), print_exception=False)
+            raise gr.Error(t("It has learned nothing yet: teach it first."), print_exception=False)
         visit.use(True)
         return self.state(visit)
 
@@ -90,9 +92,19 @@ class TeachActions:
     def state(self, visit: Visit) -> str:
         """Which decoder paints for this visit, in a sentence."""
         if visit.taught is None:
-            return escape(t("teach.state.shared"))
-        key = "teach.state.used" if visit.uses else "teach.state.ready"
-        return escape(t(key, steps=visit.taught.steps))
+            return escape(t("Your pictures are painted by the decoder as it came."))
+        if visit.uses:
+            state = t(
+                "Your pictures are painted with what it learned in {steps} steps.",
+                steps=visit.taught.steps,
+            )
+        else:
+            state = t(
+                "It has learned for {steps} steps. Your pictures are still painted by the "
+                "decoder as it came.",
+                steps=visit.taught.steps,
+            )
+        return escape(state)
 
     def cost(self, steps: float) -> str:
         """The time that a lesson would take on this machine."""
@@ -100,20 +112,25 @@ class TeachActions:
             return duration_text(None)
         how = self.engine.studio.models.stack.finetuning
         if not how.on_page:
-            return escape(t("teach.elsewhere"))
+            return escape(
+                t(
+                    "This stack is too large to learn here. On a machine with a large card, "
+                    "python -m train.finetune teaches it."
+                )
+            )
         return duration_text(self.engine.pace.lesson_seconds(int(steps), how.batch))
 
 
 def read_order(files: Sequence[str] | None, noun: str, prompt: str, steps: float) -> Order:
     """Check the form of a lesson; ValueError says what is missing."""
     if not files:
-        raise ValueError(t("teach.no_pictures"))
+        raise ValueError(t("There are no pictures to learn from: add a few of one subject."))
     if len(files) > MAX_PICTURES:
-        raise ValueError(t("teach.many", most=MAX_PICTURES))
+        raise ValueError(t("Too many pictures: give {most} at most.", most=MAX_PICTURES))
     if not (noun or "").strip():
-        raise ValueError(t("teach.no_noun"))
+        raise ValueError(t("Name the subject with a word, such as “cat”."))
     if not STEPS[0] <= steps <= STEPS[1]:
-        raise ValueError(t("teach.steps.wrong", low=STEPS[0], high=STEPS[1]))
+        raise ValueError(t("A lesson has {low} to {high} steps.", low=STEPS[0], high=STEPS[1]))
     noun = noun.strip()
     return Order(tuple(files), noun, (prompt or "").strip() or f"a {noun}", int(steps))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.run import Run
 
 SEED = 0  # of the pictures before and after, so that only the decoder differs
@@ -59,8 +59,13 @@ def teach(studio: Any, run: Run, order: Order) -> Taught | None:
     models = studio.models
     how = models.stack.finetuning
     if not how.on_page:
-        raise ValueError(t("teach.elsewhere"))
-    run.say(t("job.subject"))
+        raise ValueError(
+            t(
+                "This stack is too large to learn here. On a machine with a large card, "
+                "python -m train.finetune teaches it."
+            )
+        )
+    run.say(t("Reading the subject"))
     pictures = [open_picture(path) for path in order.pictures]
     shown = studio.subject_embedding(Subject(order.noun, pictures[0]))
     request = Request(order.prompt, (Subject(order.noun, embedding=shown),), seed=SEED)
@@ -68,7 +73,7 @@ def teach(studio: Any, run: Run, order: Order) -> Taught | None:
     concepts = finetune.read_concepts(models, pictures, how.cut_out)
     lesson = finetune.begin(models.decoder, concepts, how)
     run.emit(Begun(lesson, request, concepts.pictures, before.image))
-    run.say(t("job.lesson"))
+    run.say(t("Learning"))
     for _ in finetune.learn(lesson, order.steps):
         if not run.on_lesson(lesson.done, order.steps):
             return None

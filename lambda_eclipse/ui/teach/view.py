@@ -6,51 +6,70 @@ import gradio as gr
 
 from lambda_eclipse.ui.common import HEAVY, LESSON, PRIVATE, stop_with, waiting
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.teach.handlers import STEPS, USUAL_STEPS, TeachActions
 
 
 def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
     """Lay out the panel, closed, and wire it; the events that learn."""
     actions = TeachActions(engine)
-    with gr.Accordion(t("teach.title"), open=False, elem_id="teach-panel") as panel:
-        gr.HTML(t("teach.about"), elem_id="teach-about")
+    with gr.Accordion(
+        t("Teach it my subject (optional)"), open=False, elem_id="teach-panel"
+    ) as panel:
+        gr.HTML(
+            t(
+                "The decoder learns to paint one subject better, from a few pictures of "
+                "it. Only this visit can use what it learned, and nobody else's pictures "
+                "change."
+            ),
+            elem_id="teach-about",
+        )
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
                 files = gr.File(
-                    label=t("teach.pictures"), file_count="multiple", file_types=["image"],
+                    label=t("Pictures of one subject"), file_count="multiple", file_types=["image"],
                     type="filepath", height=140, elem_id="teach-pictures",
                 )  # fmt: skip
                 with gr.Row():
-                    noun = gr.Textbox(label=t("slot.noun"), max_lines=1, elem_id="teach-noun")
+                    noun = gr.Textbox(label=t("Word in prompt"), max_lines=1, elem_id="teach-noun")
                     prompt = gr.Textbox(
-                        label=t("teach.prompt"), max_lines=2, elem_id="teach-prompt"
+                        label=t("Prompt of the picture before and after"),
+                        max_lines=2,
+                        elem_id="teach-prompt",
                     )
                 steps = gr.Slider(
-                    *STEPS, USUAL_STEPS, step=10, label=t("teach.steps"), elem_id="teach-steps"
+                    *STEPS,
+                    USUAL_STEPS,
+                    step=10,
+                    label=t("Steps of learning"),
+                    elem_id="teach-steps",
                 )
                 with gr.Row(elem_classes="le-actions"):
-                    go = gr.Button(t("teach.go"), variant="primary", scale=3, elem_id="teach")
-                    stop = gr.Button(t("stop"), variant="stop", min_width=90, elem_id="teach-stop")
-                cost = gr.HTML(t("cost.unknown"), elem_id="teach-cost", elem_classes="le-cost")
+                    go = gr.Button(t("Teach"), variant="primary", scale=3, elem_id="teach")
+                    stop = gr.Button(t("Stop"), variant="stop", min_width=90, elem_id="teach-stop")
+                cost = gr.HTML(
+                    t("How long it takes is known after the first picture."),
+                    elem_id="teach-cost",
+                    elem_classes="le-cost",
+                )
             with gr.Column(scale=5, min_width=320):
                 progress = gr.HTML(elem_id="teach-progress", elem_classes="le-news")
                 with gr.Row():
-                    before = _picture(t("teach.before"), "teach-before")
-                    after = _picture(t("teach.after"), "teach-after")
+                    before = _picture(t("Before"), "teach-before")
+                    after = _picture(t("After"), "teach-after")
                 seen = gr.Gallery(
-                    label=t("teach.seen"), columns=5, height="auto", object_fit="contain",
+                    label=t("What it learns from"), columns=5, height="auto", object_fit="contain",
                     buttons=[], allow_preview=False, interactive=False, format="png",
                     elem_id="teach-seen",
                 )  # fmt: skip
                 state = gr.HTML(
-                    t("teach.state.shared"),
+                    t("Your pictures are painted by the decoder as it came."),
                     elem_id="teach-state",
                     elem_classes=["le-news", "le-cost"],
                 )
                 with gr.Row():
-                    use = gr.Button(t("teach.use"), elem_id="teach-use")
-                    forget = gr.Button(t("teach.forget"), elem_id="teach-forget")
+                    use = gr.Button(t("Use it"), elem_id="teach-use")
+                    forget = gr.Button(t("Forget it"), elem_id="teach-forget")
     shown = [seen, before, after, progress, state]
     go.click(None, None, None, progress, js=waiting("teach-after"), **PRIVATE)
     taught = go.click(

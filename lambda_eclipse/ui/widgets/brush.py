@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import t
 
 SIDE_PX = 512
 COLOUR = "#ea580c"
@@ -40,7 +40,7 @@ def painted_mask(editor: dict[str, Any] | None, size: tuple[int, int]) -> Image.
         mask.paste(255, mask=alpha.point(lambda level: 255 * (level > TOUCHED)))
     mask = mask.crop(_box(size))
     if not mask.getbbox():
-        raise ValueError(t("bench.nothing"))
+        raise ValueError(t("Nothing is painted: paint over the subject first."))
     return mask.resize(size)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
 from lambda_eclipse.ui.common import PRIVATE, QUIET, upload
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.text import reading
 from lambda_eclipse.ui.visit import Visit
 
@@ -20,6 +20,7 @@ EDITOR_PX = 420
 VIEW_PX = 256  # the map that is shown; the one that is used is found anew in the decoder's size
 INK = "#ffffff"
 PAPER = Image.new("RGB", (CANVAS_PX, CANVAS_PX), "black")
+SOURCE_LABELS = {OFF: mark("Off"), PICTURE: mark("From a picture"), DRAWING: mark("Drawn by hand")}
 
 
 @dataclass(frozen=True)
@@ -115,22 +116,26 @@ def show(layout: str) -> list[Any]:
 
 def edges_panel() -> Edges:
     """Lay out the panel, closed and switched off."""
-    with gr.Accordion(t("edges.title"), open=False, elem_id="edges-panel") as panel:
-        choices = [(t(f"edges.{name}"), name) for name in (OFF, PICTURE, DRAWING)]
-        layout = gr.Radio(choices, value=OFF, label=t("edges.source"), elem_id="edges-source")
+    with gr.Accordion(
+        t("Layout from edges (optional)"), open=False, elem_id="edges-panel"
+    ) as panel:
+        choices = [(t(label), name) for name, label in SOURCE_LABELS.items()]
+        layout = gr.Radio(
+            choices, value=OFF, label=t("Edges say where things go"), elem_id="edges-source"
+        )
         with gr.Row():
             with gr.Column(visible=False, min_width=200, elem_id="edges-by-picture") as by_picture:
-                picture = upload(t("edges.from"), 200, "edges-from")
+                picture = upload(t("Picture"), 200, "edges-from")
                 low = gr.Slider(
-                    0, 500, CANNY_LOW, step=5, label=t("edges.low"), elem_id="edges-low"
+                    0, 500, CANNY_LOW, step=5, label=t("Low threshold"), elem_id="edges-low"
                 )
                 high = gr.Slider(
-                    0, 500, CANNY_HIGH, step=5, label=t("edges.high"), elem_id="edges-high"
+                    0, 500, CANNY_HIGH, step=5, label=t("High threshold"), elem_id="edges-high"
                 )
             # Made when it is shown: an editor that starts out hidden can't be drawn on.
             with gr.Column(visible=False, min_width=280, elem_id="edges-by-hand") as by_hand:
                 canvas = gr.ImageEditor(
-                    blank_canvas(), label=t("edges.canvas"), type="pil", format="png", sources=(),
+                    blank_canvas(), label=t("Draw lines"), type="pil", format="png", sources=(),
                     transforms=(), layers=False, buttons=[], height=EDITOR_PX,
                     canvas_size=PAPER.size, fixed_canvas=True,
                     brush=gr.Brush(default_size=5, colors=[INK], color_mode="fixed"),
@@ -139,7 +144,7 @@ def edges_panel() -> Edges:
                 )  # fmt: skip
             with gr.Column(visible=False, min_width=160, elem_id="edges-map") as shown:
                 view = gr.Image(
-                    label=t("edges.map"), interactive=False, height=200, format="png",
+                    label=t("Edge map"), interactive=False, height=200, format="png",
                     type="filepath", buttons=["download", "fullscreen"], elem_id="edge-map",
                 )  # fmt: skip
     layout.change(show, layout, [by_picture, by_hand, shown], queue=False, **PRIVATE)

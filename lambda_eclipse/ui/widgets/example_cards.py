@@ -10,8 +10,7 @@ from itertools import groupby
 import gradio as gr
 from PIL import Image
 
-from lambda_eclipse.ui.i18n.spoken import Spoken
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, t
 from lambda_eclipse.ui.widgets.examples import Example
 
 THUMB_PX = 72
@@ -62,12 +61,12 @@ def _template(examples: Sequence[Example], title: str) -> str:
 
 
 def example_cards(examples: Sequence[Example], title: str, elem_id: str) -> gr.HTML:
-    """Cards by group, below the text with the key `title`.
+    """Cards by group, below a marked `title`.
 
     The click event carries `index` among the examples that are complete.
     """
     return gr.HTML(
-        html_template=Spoken(lambda: _template(examples, title)),
+        html_template=LazyText(lambda: _template(examples, title)),
         js_on_load=SCRIPT,
         apply_default_css=False,
         elem_id=elem_id,

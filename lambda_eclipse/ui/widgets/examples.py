@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from lambda_eclipse.ui.i18n import mark
+
 SUBJECTS = Path(__file__).resolve().parents[3] / "assets" / "subjects"
 
 
 @dataclass(frozen=True)
 class Example:
-    """One card. group: the key of a text. For Explore, four subjects: two of A, then two of B."""
+    """One card. group: a marked text. For Explore, four subjects: two of A, then two of B."""
 
     group: str
     prompt: str
@@ -26,7 +28,10 @@ class Example:
         return all(path.is_file() for path in self.files())
 
 
-ONE, TWO, EDGES, WORDS = "group.one", "group.two", "group.edges", "group.words"
+ONE = mark("One subject")
+TWO = mark("Two subjects")
+EDGES = mark("With edges")
+WORDS = mark("Words only")
 
 COMPOSE = (
     Example(ONE, "a cat on the beach", (("cat", "cat-1.png"),), seed=1),

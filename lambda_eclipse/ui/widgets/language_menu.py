@@ -4,9 +4,7 @@ from html import escape
 
 import gradio as gr
 
-from lambda_eclipse.ui.i18n import language
-from lambda_eclipse.ui.i18n.spoken import Spoken
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, language, t
 
 YEAR_S = 365 * 24 * 3600
 
@@ -52,13 +50,13 @@ def _options() -> str:
         f"{' selected' * (code == language.current())}>{name}</option>"
         for code, name in language.LANGUAGES.items()
     )
-    label = escape(t("language"), quote=True)
+    label = escape(t("Language"), quote=True)
     return f'<select class="le-language" aria-label="{label}" title="{label}">{options}</select>'
 
 
 def language_chooser() -> gr.HTML:
     """The list of languages; the page starts anew in the one that is chosen."""
     return gr.HTML(
-        html_template=Spoken(_options), js_on_load=SCRIPT, apply_default_css=False,
+        html_template=LazyText(_options), js_on_load=SCRIPT, apply_default_css=False,
         elem_id="language",
     )  # fmt: skip

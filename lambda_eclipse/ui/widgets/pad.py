@@ -5,8 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.i18n.spoken import Spoken
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import LazyText, mark, t
 
 # The template never changes, so that Gradio has nothing to render again while a finger is down.
 # Where the handle is comes from two CSS variables; what a visitor typed goes in as textContent.
@@ -123,12 +122,21 @@ show();
 """
 
 # In the order of the embeddings of a square.
-CORNER_NAMES = ("top_left", "top_right", "bottom_left", "bottom_right")
+CORNER_LABELS: dict[str, str] = {
+    "top_left": mark("top left"),
+    "top_right": mark("top right"),
+    "bottom_left": mark("bottom left"),
+    "bottom_right": mark("bottom right"),
+}
+CORNER_NAMES = tuple(CORNER_LABELS)
 CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
 
 
 def _template() -> str:
-    said = {"handle": t("pad.label"), "where": t("pad.where", x="{x}", y="{y}")}
+    said = {
+        "handle": t("Point in the square"),
+        "where": t("{x} percent across, {y} percent down", x="{x}", y="{y}"),
+    }
     return TEMPLATE.format(**{name: escape(text, quote=True) for name, text in said.items()})
 
 
@@ -149,7 +157,7 @@ class SquarePad(gr.HTML):
         kwargs.setdefault("path", [])
         super().__init__(
             value=value or {"x": 0.5, "y": 0.5},
-            html_template=Spoken(_template),
+            html_template=LazyText(_template),
             js_on_load=SCRIPT,
             apply_default_css=False,
             **kwargs,

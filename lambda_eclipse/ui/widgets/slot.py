@@ -9,11 +9,17 @@ import gradio as gr
 from lambda_eclipse import paper
 from lambda_eclipse.ui.common import HEAVY, PRIVATE, upload
 from lambda_eclipse.ui.compose.subject_handlers import SlotActions
-from lambda_eclipse.ui.i18n.texts import t
+from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.widgets.bench import Bench
 
 HINTS = ("cat", "hat", "dog", "guitar")
 MAX_STRENGTH = 1.5
+TOOL_LABELS: dict[str, str] = {
+    "left": mark("Move subject {number} to the left"),
+    "right": mark("Move subject {number} to the right"),
+    "edit": mark("Mask and words of subject {number}"),
+    "remove": mark("Remove subject {number}"),
+}
 
 # Done in the browser: nothing is sent anywhere. The five values of a slot, as in `Slot.form`.
 EMPTY = "() => ['', null, null, 1, 0]"
@@ -54,7 +60,7 @@ def _view(label: str, elem_id: str) -> gr.Image:
 def _button(kind: str, number: int) -> gr.Button:
     # A sign to see, drawn by the style, and a sentence to hear, which is the text.
     return gr.Button(
-        t(f"slot.{kind}", number=number), size="sm", min_width=36, elem_id=f"{kind}-{number}",
+        t(TOOL_LABELS[kind], number=number), size="sm", min_width=36, elem_id=f"{kind}-{number}",
         elem_classes=["le-tool", f"le-{kind}"],
     )  # fmt: skip
 
@@ -62,9 +68,9 @@ def _button(kind: str, number: int) -> gr.Button:
 def _slot(number: int) -> Slot:
     last = number == paper.MAX_SUBJECTS
     with gr.Column(min_width=140, elem_classes=["le-slot", f"le-slot{number - 1}"]):
-        picture = upload(t("slot.picture", number=number), 160, f"picture-{number}")
+        picture = upload(t("Subject {number}", number=number), 160, f"picture-{number}")
         noun = gr.Textbox(
-            label=t("slot.noun"), placeholder=HINTS[number - 1], max_lines=1,
+            label=t("Word in prompt"), placeholder=HINTS[number - 1], max_lines=1,
             elem_id=f"noun-{number}",
         )  # fmt: skip
         with gr.Column(elem_classes="le-when-filled", min_width=100):
@@ -73,21 +79,30 @@ def _slot(number: int) -> Slot:
                 right = None if last else _button("right", number)
                 edit, remove = _button("edit", number), _button("remove", number)
             with gr.Row(elem_classes="le-views"):
-                overlay = _view(t("slot.overlay", number=number), f"overlay-{number}")
-                seen = _view(t("slot.seen", number=number), f"seen-{number}")
+                overlay = _view(t("Mask of subject {number}", number=number), f"overlay-{number}")
+                seen = _view(
+                    t("What the model sees of subject {number}", number=number), f"seen-{number}"
+                )
             note = gr.HTML(elem_id=f"seen-note-{number}", elem_classes=["le-note", "le-news"])
             strength = gr.Slider(
-                0, MAX_STRENGTH, 1, step=0.05, label=t("slot.strength"),
+                0, MAX_STRENGTH, 1, step=0.05, label=t("Strength"),
                 elem_id=f"strength-{number}",
             )  # fmt: skip
         mask = gr.Image(
-            label=t("slot.mask", number=number), type="filepath", image_mode=None,
-            visible="hidden", elem_id=f"mask-{number}",
-        )  # fmt: skip
+            label=t("Mask chosen for subject {number}", number=number),
+            type="filepath",
+            image_mode=None,
+            visible="hidden",
+            elem_id=f"mask-{number}",
+        )
         mention = gr.Number(
-            0, label=t("slot.mention", number=number), precision=0, minimum=0,
-            visible="hidden", elem_id=f"mention-{number}",
-        )  # fmt: skip
+            0,
+            label=t("Mention of subject {number}, 0 for the first", number=number),
+            precision=0,
+            minimum=0,
+            visible="hidden",
+            elem_id=f"mention-{number}",
+        )
     return Slot(
         noun, picture, mask, strength, mention, overlay, seen, note, left, right, edit, remove
     )  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.texts import t
 
 # One listener on the component: its inside is drawn anew with every letter that is typed.
 SCRIPT = """
@@ -72,13 +72,28 @@ def read(
         owners.update((at, slots[index]) for at in range(*span))
         same = sum(other.strip().lower() == nouns[index].strip().lower() for other in nouns)
         if len(found) > same and not mentions[index]:
-            warnings.append(t("strip.several", noun=nouns[index], count=len(found)))
+            warnings.append(
+                t(
+                    "“{noun}” occurs {count} times. The first one is the subject; click "
+                    "another one to choose that.",
+                    noun=nouns[index],
+                    count=len(found),
+                )
+            )
         word = tokenizer.words_at(prompt, span)
         if _letters(word) != _letters(nouns[index]):
-            warnings.append(t("strip.plural", noun=nouns[index], word=word))
+            warnings.append(
+                t(
+                    "“{noun}” stands in the prompt as “{word}”: all of them look alike.",
+                    noun=nouns[index],
+                    word=word,
+                )
+            )
     if len(pieces) > limit:
         rest = " ".join(pieces[limit:])
-        warnings.append(t("strip.cut", limit=limit, rest=rest))
+        warnings.append(
+            t("Only the first {limit} tokens are read. Not read: {rest}", limit=limit, rest=rest)
+        )
     chips = []
     for at, text in enumerate(pieces, start=1):  # position 0 is the start-of-text token
         owner = owners.get(at)
@@ -92,7 +107,7 @@ def strip_html(chips: Sequence[Chip], warnings: Sequence[str] = ()) -> str:
     drawn = "".join(_chip(chip) for chip in chips)
     lines = "".join(f"<li>{escape(line)}</li>" for line in warnings)
     below = f'<ul class="le-warn">{lines}</ul>' if lines else ""
-    label = escape(t("strip.label"), quote=True)
+    label = escape(t("The prompt as the model reads it"), quote=True)
     row = f'<div class="le-strip" role="group" aria-label="{label}">{drawn}</div>' if drawn else ""
     return row + below
 
@@ -107,21 +122,25 @@ def strip_component(elem_id: str) -> gr.HTML:
 def _chip(chip: Chip) -> str:
     text = escape(chip.text)
     if chip.owner is not None:
-        title = t("strip.owner", number=chip.owner + 1)
+        title = t("Subject {number}", number=chip.owner + 1)
         return (
             f'<span class="le-chip le-s{chip.owner}" title="{title}">{text}'
             f"<sub>{chip.owner + 1}</sub></span>"
         )
     if chip.choice is not None:
         subject, mention = chip.choice
-        label = escape(t("strip.bind", number=subject + 1, word=chip.text), quote=True)
+        label = escape(
+            t("Let “{word}” here be subject {number}", number=subject + 1, word=chip.text),
+            quote=True,
+        )
         return (
             f'<button type="button" class="le-chip le-bind le-b{subject}" title="{label}" '
             f'aria-label="{label}" data-subject="{subject}" data-mention="{mention}">{text}'
             f"</button>"
         )
     if chip.cut:
-        return f'<s class="le-chip le-cut" title="{t("strip.unread")}">{text}</s>'
+        title = t("Too late in the prompt: not read")
+        return f'<s class="le-chip le-cut" title="{title}">{text}</s>'
     return f'<span class="le-chip">{text}</span>'
 
 

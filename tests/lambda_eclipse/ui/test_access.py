@@ -5,10 +5,10 @@ from browser import leave, shot, visit
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from lambda_eclipse.ui.browser.scripts import NAMES
-from lambda_eclipse.ui.i18n.texts import TABLES
+from lambda_eclipse.ui.i18n.translation import catalogue
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
 
-GERMAN = TABLES["de"]
+GERMAN = catalogue("de")
 MAX_STOPS = 90  # more than any view has
 SOON_MS = 60_000
 
@@ -38,7 +38,7 @@ def test_the_main_path_by_keys_and_ears(chrome: Browser, url: str) -> None:
     heard = page.locator(".le-heard")
     expect(heard).to_have_attribute("aria-live", "polite")
 
-    prompt = page.get_by_role("textbox", name=GERMAN["prompt"], exact=True)
+    prompt = page.get_by_role("textbox", name=GERMAN["Prompt"], exact=True)
     walk_to(page, prompt)
     page.keyboard.type("a cat on the beach")
     slot = page.get_by_role("group", name="Motiv 1", exact=True)
@@ -49,9 +49,9 @@ def test_the_main_path_by_keys_and_ears(chrome: Browser, url: str) -> None:
     expect(heard).to_contain_text("Automatisch freigestellt")
     # The button that was pressed is gone; the focus stays where it was.
     expect(slot.locator("*:focus")).to_have_count(1)
-    walk_to(page, slot.get_by_role("textbox", name=GERMAN["slot.noun"]))
+    walk_to(page, slot.get_by_role("textbox", name=GERMAN["Word in prompt"]))
     page.keyboard.type("cat")
-    walk_to(page, page.get_by_role("button", name=GERMAN["go"], exact=True))
+    walk_to(page, page.get_by_role("button", name=GERMAN["Generate"], exact=True))
     page.keyboard.press("Enter")
     expect(heard).to_contain_text("Fertig · Startwerte")
     expect(page.get_by_role("button", name="Bild 2 von 2")).to_be_visible()
@@ -60,13 +60,13 @@ def test_the_main_path_by_keys_and_ears(chrome: Browser, url: str) -> None:
     page.keyboard.press("Tab")
     assert "generate" in focused(page)
 
-    walk_to(page, page.get_by_role("tab", name=GERMAN["view.explore"]), "Shift+Tab")
+    walk_to(page, page.get_by_role("tab", name=GERMAN["Explore"]), "Shift+Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("tabpanel", name=GERMAN["view.explore"])).to_be_visible()
+    expect(page.get_by_role("tabpanel", name=GERMAN["Explore"])).to_be_visible()
     walk_to(page, page.locator("#explore-examples button").first)
     page.keyboard.press("Space")
     expect(heard).to_contain_text("(0.50, 0.50)")
-    point = page.get_by_role("slider", name=GERMAN["pad.label"])
+    point = page.get_by_role("slider", name=GERMAN["Point in the square"])
     walk_to(page, point)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowUp")
@@ -88,7 +88,7 @@ def test_names_are_in_the_language_of_the_page(chrome: Browser, url: str) -> Non
     expect(page.locator("#candidates button").first).to_be_visible()
     nameless = ("button\n", "button:", "slider:", "textbox:", "radiogroup:", "spinbutton:")
     english = []
-    for view in ("view.compose", "view.explore", "view.keep"):
+    for view in ("Compose", "Explore", "Keep"):
         page.get_by_role("tab", name=GERMAN[view]).click()
         page.wait_for_timeout(1000)
         told = page.locator(".gradio-container").aria_snapshot()
@@ -140,6 +140,6 @@ def test_the_list_of_languages_can_be_walked_through(chrome: Browser, url: str) 
         for _ in range(2):
             page.keyboard.press("ArrowDown")
             page.wait_for_timeout(300)
-    expect(page.locator("#generate")).to_have_text(TABLES["es"]["go"])
+    expect(page.locator("#generate")).to_have_text(catalogue("es")["Generate"])
     expect(languages).to_be_focused()
     leave(page)

@@ -1,17 +1,18 @@
-"""The page in each language: its tables, who hears which, and the page as a browser shows it."""
+"""The page in each language: catalogues, negotiation, and the page as a browser shows it."""
 
-import ast
 import json
 import pickle
 import re
 import string
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from copy import deepcopy
-from itertools import product
 
 import gradio as gr
 import pytest
+from babel.messages import pofile
 from browser import leave, shot, visit
 from fakes import FakeStudio
 from gradio_client import Client
@@ -20,14 +21,20 @@ from playwright.sync_api import Browser, expect
 from repository import ROOT
 
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n import language
+from lambda_eclipse.ui.i18n import LazyText, language, localize, t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.i18n.spoken import Spoken, again
-from lambda_eclipse.ui.i18n.texts import ENGLISH, TABLES, t
+from lambda_eclipse.ui.i18n.translation import LOCALE, catalogue, read_po
 from lambda_eclipse.ui.page import build, launch
 
 OTHERS = [code for code in language.LANGUAGES if code != language.DEFAULT]
-CORE = ROOT / "lambda_eclipse"
+TITLE, HINT = "λ-ECLIPSE Studio", "a cat wearing a hat on the beach"
+NO_PROMPT = "The prompt is empty: describe the picture in a few words."
+JAPANESE = catalogue("ja")
+
+
+def localized(code: str, text: str) -> str:
+    """A text without fields in a language."""
+    return catalogue(code).get(text, text)
 
 
 @pytest.fixture(scope="module")
@@ -45,37 +52,76 @@ def demo(engine: Engine) -> Iterator[gr.Blocks]:
     page.close()
 
 
+# The catalogues
+
+
+@pytest.fixture(scope="module")
+def messages(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Every text of the page and the core, extracted from the code."""
+    template = tmp_path_factory.mktemp("catalogue") / "messages.pot"
+    babel = [sys.executable, "-m", "babel.messages.frontend", "-q"]
+    command = [*babel, "extract", "-F", "pyproject.toml", "-o", str(template), "."]
+    subprocess.run(command, cwd=ROOT, check=True)
+    with template.open("rb") as file:
+        return {message.id for message in pofile.read_po(file) if message.id}
+
+
 def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-# The tables
-
-
-def test_there_is_a_table_for_each_language() -> None:
-    assert list(TABLES) == list(language.LANGUAGES) == list(language.TAGS)
+def test_languages_have_catalogues_and_tags() -> None:
+    assert list(language.LANGUAGES) == list(language.TAGS)
+    assert {path.name for path in LOCALE.iterdir()} == set(OTHERS)
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_a_table_says_all_that_english_says(code: str) -> None:
-    table = TABLES[code]
-    assert list(table) == list(ENGLISH)
-    assert not [key for key in ENGLISH if fields(table[key]) != fields(ENGLISH[key])]
-    same = [key for key in ENGLISH if table[key].strip() == ENGLISH[key].strip()]
-    assert same == ["title"]
-    assert not [key for key, text in table.items() if "<" in text or not text.strip()]
-    # What goes on in one sentence needs the same space before it.
-    assert not [
-        key for key in ENGLISH if table[key].startswith(" ") != ENGLISH[key].startswith(" ")
-    ]
+def test_catalogue_is_complete(messages: set[str], code: str) -> None:
+    with (LOCALE / code / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        entries = pofile.read_po(file, locale=code)
+    assert not [entry.id for entry in entries if entry.id and entry.fuzzy]
+    assert not entries.obsolete
+    table = catalogue(code)
+    assert table == {entry.id: entry.string for entry in entries if entry.id}
+    assert set(table) == messages, "update the catalogues, see docs/translations.md"
+    assert not [text for text in messages if fields(table[text]) != fields(text)]
+    assert {text for text in messages if table[text].strip() == text.strip()} <= {TITLE, "x", "y"}
+    assert not [text for text in table.values() if "<" in text or not text.strip()]
+    # What continues a sentence needs the same space before it.
+    assert not [text for text in messages if table[text].startswith(" ") != text.startswith(" ")]
+
+
+def test_po_reader_skips_fuzzy_and_empty_entries() -> None:
+    text = """
+msgid ""
+msgstr "Language: de"
+
+#, fuzzy
+msgid "a"
+msgstr "A"
+
+msgid "b"
+msgstr ""
+
+msgid "two "
+"lines"
+msgstr "zwei \\"Zeilen\\""
+"""
+    assert read_po(text) == {"two lines": 'zwei "Zeilen"'}
+
+
+def test_missing_entries_stay_english() -> None:
+    with language.override("de"):
+        assert t("No such {thing}", thing="text") == "No such text"
 
 
 def test_buttons_stay_short() -> None:
-    for table in TABLES.values():
-        assert all(len(table[key]) <= 14 for key in ("go", "stop", "view.compose", "view.explore"))
+    for code in language.LANGUAGES:
+        for text in ("Generate", "Stop", "Compose", "Explore"):
+            assert len(localized(code, text)) <= 14
 
 
-# Who hears which
+# Negotiation
 
 
 @pytest.mark.parametrize(
@@ -90,26 +136,26 @@ def test_buttons_stay_short() -> None:
         ("de;q=0, es;q=oops", "en"),
     ],
 )
-def test_the_browser_says_its_languages(header: str, code: str) -> None:
-    assert language.asked_by({"accept-language": header}) == code
+def test_browser_languages_are_negotiated(header: str, code: str) -> None:
+    assert language.of_request({"accept-language": header}) == code
 
 
-def test_a_choice_counts_for_more() -> None:
+def test_choice_beats_browser_languages() -> None:
     german = {"accept-language": "de"}
     for cookie, code in (
         (f"a=b; {language.COOKIE}=ja; c=d", "ja"),
         (f"{language.COOKIE}=xx", "de"),
         (f"not-{language.COOKIE}=ja", "de"),
     ):
-        assert language.asked_by({**german, "cookie": cookie}) == code
+        assert language.of_request({**german, "cookie": cookie}) == code
 
 
-def test_texts_are_made_anew() -> None:
-    text = t("slot.picture", number=2)
-    whole = {"a": [text, 1], "b": ("x", Spoken(lambda: f"<b>{t('go')}</b>"))}
-    with language.speaking("de"):
-        assert again(whole) == {"a": ["Motiv 2", 1], "b": ("x", "<b>Erzeugen</b>")}
-    assert text == "Subject 2" and again(whole) == whole
+def test_texts_are_localized() -> None:
+    text = t("Subject {number}", number=2)
+    whole = {"a": [text, 1], "b": ("x", LazyText(lambda: f"<b>{t('Generate')}</b>"))}
+    with language.override("de"):
+        assert localize(whole) == {"a": ["Motiv 2", 1], "b": ("x", "<b>Erzeugen</b>")}
+    assert text == "Subject 2" and localize(whole) == whole
     for copy in (deepcopy(text), pickle.loads(pickle.dumps(text))):
         assert type(copy) is str and copy == text
 
@@ -118,20 +164,20 @@ def test_texts_are_made_anew() -> None:
 
 
 @pytest.mark.parametrize("code", OTHERS)
-def test_nothing_english_is_left_on_the_page(demo: gr.Blocks, code: str) -> None:
-    with language.speaking(code):
+def test_page_has_no_english_left(demo: gr.Blocks, code: str) -> None:
+    with language.override(code):
         served = json.dumps(demo.config, default=str, ensure_ascii=False)
-    for name in (ENGLISH["title"], TABLES[code]["go"], language.LANGUAGES[code]):
+    table = catalogue(code)
+    for name in (TITLE, table["Generate"], language.LANGUAGES[code]):
         assert name in served
-    # A prompt is English in every language, and an example may have that of the hint.
+    # A prompt is English in every language, and an example may be the prompt of the hint.
     sentences = [
-        text for key, text in ENGLISH.items()
-        if " " in text and "{" not in text and key not in ("title", "prompt.hint")
-    ]  # fmt: skip
-    assert not [text for text in sentences if text in served and text not in TABLES[code].values()]
+        text for text in table if " " in text and "{" not in text and text not in (TITLE, HINT)
+    ]
+    assert not [text for text in sentences if text in served and text not in table.values()]
 
 
-def test_the_endpoints_are_english_for_all(demo: gr.Blocks) -> None:
+def test_endpoints_are_english_in_every_language(demo: gr.Blocks) -> None:
     expected = Client(demo.local_url, verbose=False).view_api(return_format="dict")
     german = Client(demo.local_url, verbose=False, headers={"Accept-Language": "de"})
     assert german.view_api(return_format="dict") == expected
@@ -139,56 +185,30 @@ def test_the_endpoints_are_english_for_all(demo: gr.Blocks) -> None:
     assert (prompt["parameter_name"], prompt["label"]) == ("prompt", "Prompt")
 
 
-@pytest.mark.parametrize("code", list(TABLES))
-def test_whoever_asks_is_answered_in_their_language(demo: gr.Blocks, code: str) -> None:
+@pytest.mark.parametrize("code", list(language.LANGUAGES))
+def test_answers_are_in_the_language_of_the_request(demo: gr.Blocks, code: str) -> None:
     client = Client(demo.local_url, verbose=False, headers={"Accept-Language": code})
     pictures, _, note, _ = client.predict(
         prompt="a boat", count=1, steps=2, seed=3, randomize=False, api_name="/generate"
     )
-    with language.speaking(code):
-        assert pictures[0]["caption"] == t("label.seed", seed=3)  # made in the worker's thread
-        assert str(t("note.seed", seeds=3, seconds="0.1")) in note
-        empty = t("form.no_prompt")
+    with language.override(code):
+        assert pictures[0]["caption"] == t("seed {seed}", seed=3)  # made in the worker's thread
+        assert t("Finished · seed {seeds} · {seconds} s", seeds=3, seconds="0.1") in note
+        empty = t(NO_PROMPT)
     with pytest.raises(AppError, match=re.escape(empty)):
         client.predict(prompt=" ", api_name="/generate")
 
 
-# What the core says
+# Messages of the core
 
 
-def said_by_the_core() -> set[str]:
-    """Every string in its source and the page's, {} for what is filled in."""
-    found = set()
-    for path in [*CORE.glob("*.py"), *CORE.glob("ui/jobs*.py"), CORE / "ui" / "edges.py"]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.JoinedStr):
-                parts = [
-                    part.value if isinstance(part, ast.Constant) else "{}" for part in node.values
-                ]
-                found.add("".join(parts))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
-    return found
-
-
-def test_the_core_says_what_is_recognised() -> None:
-    said = said_by_the_core()
-    open_ended = {text.removesuffix("{}") for text in said if text.endswith("{}")}
-    longer = {start + end for start, end in product(open_ended, said) if end.startswith(" ")}
-    longer |= {start + end for start, end in product(said, said) if end.startswith(" {}")}
-    known = said | open_ended | longer
-    for key, text in ENGLISH.items():
-        if key.startswith("core."):
-            assert re.sub(r"\{\w+\}", "{}", text) in known, key
-
-
-def test_what_the_core_says_is_translated(engine: Engine) -> None:
+def test_messages_of_the_core_are_translated(engine: Engine) -> None:
     tokenizer = engine.studio.models.clip.tokenizer
     with pytest.raises(ValueError) as missing:
         tokenizer.assign("a guitar", ["gitar"])
     with pytest.raises(ValueError) as taken:
         tokenizer.assign("a cat", ["cat", "cat"])
-    with language.speaking("de"):
+    with language.override("de"):
         assert told(str(missing.value)).endswith("Meintest du „guitar“?")
         assert told(str(taken.value)).startswith("„cat“ kommt im Prompt einmal vor")
         assert told('The picture of "once" is enormous: at most 9 megapixels, please scale it '
@@ -206,22 +226,24 @@ def test_what_the_core_says_is_translated(engine: Engine) -> None:
 
 
 def test_the_page_in_a_browser_of_each_language(demo: gr.Blocks, chrome: Browser) -> None:
-    for code, table in TABLES.items():
+    for code in language.LANGUAGES:
         tag = language.TAGS[code]
         page, _, errors = visit(chrome, demo.local_url, locale=tag)
-        expect(page.locator("#generate")).to_have_text(table["go"])
+        expect(page.locator("#generate")).to_have_text(localized(code, "Generate"))
         expect(page.locator("html")).to_have_attribute("lang", tag)
         expect(page.locator("#language select")).to_have_value(code)
         page.locator("#generate").click()
-        expect(page.locator(".toast-wrap")).to_contain_text(table["form.no_prompt"])
+        expect(page.locator(".toast-wrap")).to_contain_text(localized(code, NO_PROMPT))
         shot(page, code)
         page.set_viewport_size({"width": 360, "height": 740})
-        for view in ("explore", "keep", "compose"):
-            page.get_by_role("tab", name=table[f"view.{view}"]).click()
+        for view in ("Explore", "Keep", "Compose"):
+            page.get_by_role("tab", name=localized(code, view)).click()
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
-            if view == "explore":
+            if view == "Explore":
                 handle = page.locator(".le-handle").first
-                expect(handle).to_have_attribute("aria-label", table["pad.label"])
+                expect(handle).to_have_attribute(
+                    "aria-label", localized(code, "Point in the square")
+                )
         assert not errors
         leave(page)
 
@@ -229,15 +251,15 @@ def test_the_page_in_a_browser_of_each_language(demo: gr.Blocks, chrome: Browser
 def test_a_choice_is_remembered_in_the_browser(demo: gr.Blocks, chrome: Browser) -> None:
     page, _, _ = visit(chrome, demo.local_url, locale="en-US")
     page.locator("#language select").select_option("ja")
-    expect(page.locator("#generate")).to_have_text(TABLES["ja"]["go"])
+    expect(page.locator("#generate")).to_have_text(JAPANESE["Generate"])
     page.goto(demo.local_url)
-    expect(page.locator("#generate")).to_have_text(TABLES["ja"]["go"])
+    expect(page.locator("#generate")).to_have_text(JAPANESE["Generate"])
     page.locator("#generate").click()
-    expect(page.locator(".toast-wrap")).to_contain_text(TABLES["ja"]["form.no_prompt"])
+    expect(page.locator(".toast-wrap")).to_contain_text(JAPANESE[NO_PROMPT])
     leave(page)
 
 
-def test_what_gradio_says_follows_the_choice(demo: gr.Blocks, chrome: Browser) -> None:
+def test_gradios_own_texts_follow_the_choice(demo: gr.Blocks, chrome: Browser) -> None:
     page, _, errors = visit(chrome, demo.local_url, locale="fr-FR")
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(page.locator("footer")).to_contain_text("Settings")
@@ -245,8 +267,8 @@ def test_what_gradio_says_follows_the_choice(demo: gr.Blocks, chrome: Browser) -
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     expect(page.locator("footer")).to_contain_text("設定")
     page.locator("#generate").click()
-    expect(page.locator(".toast-title")).to_have_text(TABLES["ja"]["error.title"])
-    page.get_by_role("tab", name=TABLES["ja"]["view.keep"]).click()
+    expect(page.locator(".toast-title")).to_have_text(JAPANESE["That did not work"])
+    page.get_by_role("tab", name=JAPANESE["Keep"]).click()
     place = page.locator("#restore-file button")
     expect(place).to_contain_text("ファイルをここにドロップ")
     expect(place).not_to_contain_text("Upload")

@@ -21,7 +21,7 @@ from mcp.types import CallToolResult, Tool
 
 import app
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n.texts import TABLES
+from lambda_eclipse.ui.i18n import language, t
 from lambda_eclipse.ui.own_files import own_path
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
@@ -113,7 +113,9 @@ def test_only_addresses_of_files_here_are_paths() -> None:
 @pytest.mark.parametrize("code", ["en", "de"])
 def test_an_agent_is_told_what_is_wrong(demo: gr.Blocks, code: str) -> None:
     _, result = asked(demo, code, "generate", {"prompt": ""})
-    assert result.isError and text(result) == TABLES[code]["form.no_prompt"]
+    with language.override(code):
+        expected = t("The prompt is empty: describe the picture in a few words.")
+    assert result.isError and text(result) == expected
 
 
 def test_what_is_missing_is_named(

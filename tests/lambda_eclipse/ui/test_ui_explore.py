@@ -1,7 +1,6 @@
 """Exploring and keeping over a fake studio: points, cells, paths, recipes, shelf, settings."""
 
 import json
-import re
 import zipfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,7 +13,6 @@ from fakes import FakeStudio
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from repository import ROOT
 
 from lambda_eclipse.keep import checksums
 from lambda_eclipse.keep import recipe as recipes
@@ -27,7 +25,6 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore.exports import ExportActions, points_of
 from lambda_eclipse.ui.explore.handlers import AS_BEFORE, ExploreActions
 from lambda_eclipse.ui.form import STACKS_OWN
-from lambda_eclipse.ui.i18n.texts import ENGLISH
 from lambda_eclipse.ui.keep.handlers import FORM_VALUES, KeepActions, shipped, sign
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.visit import Visit
@@ -354,13 +351,3 @@ def test_no_message_carries_markup(address: str, files: list[str]) -> None:
             prompt="a boat", noun_1=evil, picture_1=handle_file(files[0]), api_name="/generate"
         )
     assert "<img" not in str(caught.value) and "Traceback" not in str(caught.value)
-
-
-def test_every_text_is_used_and_every_used_text_is_there() -> None:
-    folder = ROOT / "lambda_eclipse" / "ui"
-    source = "".join(path.read_text() for path in folder.glob("*.py") if path.name != "texts.py")
-    stems = ("slot.", "mask.", "edges.", "corner.", "route.", "blend.", "square.from.", "core.")
-    used = set(re.findall(r"""["']([a-z_.]+)["']""", source))
-    assert not [key for key in ENGLISH if key not in used and not key.startswith(stems)]
-    named = set(re.findall(r"""\bt\(\s*["']([a-z_.]+)["']""", source))
-    assert named <= ENGLISH.keys()
