@@ -1,10 +1,12 @@
-"""The studio behind the page: loaded once in the background, used by one request at a time.
+"""The studio behind the page: loaded once in the background, used by one job at a time.
 
-The page must be up within seconds while the model libraries take longer to import, so the engine
+The page is served within seconds while the model libraries take longer to import, so the engine
 opens the studio in a thread and lets early requests wait with a message. A job runs in a worker
-thread and talks back through a queue; closing the stream that reads the queue asks the job to stop,
-which it does at its next denoising step.
+thread and reports through a queue; closing the stream that reads the queue stops the job at its
+next denoising step.
 """
+
+from __future__ import annotations
 
 import logging
 import queue
@@ -14,15 +16,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lambda_eclipse.ui.i18n import language, localize, t
 from lambda_eclipse.ui.i18n.core_texts import told
 from lambda_eclipse.ui.run import Pace, Run, Update
 
-HEARTBEAT_S = (
-    0.25  # a generator can only be closed while it is suspended: yield at least this often
-)
+if TYPE_CHECKING:
+    from lambda_eclipse.pipeline import Studio
+
+HEARTBEAT_S = 0.25  # yield at least this often: only a suspended generator can be closed
 TURN_S = 0.005
 
 log = logging.getLogger(__name__)
@@ -31,12 +34,12 @@ State = Literal["idle", "loading", "ready", "failed"]
 
 
 class EngineError(RuntimeError):
-    """The studio could not be opened; the message says why."""
+    """The studio could not be opened; the message names the reason."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """What the status line says: the state of the studio, and a sentence about it."""
+    """The state of the studio, and a sentence about it."""
 
     state: State
     text: str
@@ -45,14 +48,14 @@ class Status:
 class Engine:
     """Opens a studio once and runs jobs on it one after another.
 
-    `open_studio` takes a callback for progress messages and returns the studio. `wrap` may decorate
-    the generator that does the work (a host that lends its GPU per call needs that). `warm_up` is a
-    job to run once before the studio is called ready, to learn how fast this machine is.
+    open_studio: takes a callback for progress messages, returns the studio. wrap: decorates the
+    generator that runs jobs, for hosts that lend a GPU per call. warm_up: a job that runs once
+    before the studio is ready, to measure the pace of this machine.
     """
 
     def __init__(
         self,
-        open_studio: Callable[[Callable[[str], None]], Any],
+        open_studio: Callable[[Callable[[str], None]], Studio],
         wrap: Callable[[Callable], Callable] = lambda function: function,
         warm_up: Callable[..., Any] | None = None,
     ) -> None:
@@ -62,34 +65,34 @@ class Engine:
         self._finished = threading.Event()
         self._state: State = "idle"
         self._message = ""
-        self._began = self._took_s = 0.0
-        self._studio: Any = None
+        self._started_s = 0.0
+        self._studio: Studio | None = None
         self._cache: OrderedDict = OrderedDict()
         self._warm_up = warm_up
         self.pace = Pace()
         self._work = wrap(self._events)
 
     @property
-    def studio(self) -> Any:
+    def studio(self) -> Studio | None:
         """The studio, or None while it is not ready."""
         return self._studio
 
-    def steps(self, asked: int) -> int:
-        """The steps of a picture: as many as are asked for, or the stack's own once it is known."""
-        return asked or (self._studio.models.stack.steps if self._studio else 0)
+    def steps(self, steps: int) -> int:
+        """The steps of a picture: `steps`, or the stack's default for 0 once it is loaded."""
+        return steps or (self._studio.models.stack.steps if self._studio else 0)
 
     def start(self) -> None:
-        """Begin loading in the background; again after a failure, else nothing."""
+        """Load in the background, once; after a failure again."""
         with self._state_lock:
             if self._state in ("loading", "ready"):
                 return
             self._state, self._message = "loading", t("starting")
-            self._began = time.monotonic()
+            self._started_s = time.monotonic()
             self._finished.clear()
         threading.Thread(target=self._load, name="open-studio", daemon=True).start()
 
     def load(self) -> None:
-        """Load and wait: for hosts where the models have to be there before the page is."""
+        """Load and wait, for hosts that need the models before the page is served."""
         self.start()
         self._finished.wait()
 
@@ -104,7 +107,6 @@ class Engine:
             log.exception("opening the studio failed")
             self._state, self._message = "failed", str(error) or type(error).__name__
         else:
-            self._took_s = time.monotonic() - self._began
             self._state = "ready"
         finally:
             self._finished.set()
@@ -114,7 +116,7 @@ class Engine:
 
     def status(self) -> Status:
         """A sentence for the status line."""
-        if self._state == "ready":
+        if self._state == "ready" and self._studio is not None:
             models = self._studio.models
             device = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}
             where = device.get(str(models.device).split(":")[0], str(models.device))
@@ -122,7 +124,7 @@ class Engine:
                 "ready", t("{title} · {where} · ready", title=models.stack.title, where=where)
             )
         if self._state == "loading":
-            waited_s = round(time.monotonic() - self._began)
+            waited_s = round(time.monotonic() - self._started_s)
             message = told(localize(self._message))
             return Status(
                 "loading", t("Loading: {message} · {seconds} s", message=message, seconds=waited_s)
@@ -132,11 +134,10 @@ class Engine:
         return Status("idle", t("Not loaded yet"))
 
     def run(self, job: Callable[..., Any], *arguments: Any) -> Iterator[Update]:
-        """Wait for the studio, then run `job(studio, run, *arguments)`; yield its news as it comes.
+        """Wait for the studio, then run `job(studio, run, *arguments)` and yield its updates.
 
-        The last update has `done` set and carries the job's result. Closing the iterator stops the
-        job at its next step. Errors of the job are raised here; EngineError when the studio could
-        not be opened.
+        The last update has `done` set and the job's result. Closing the iterator stops the job at
+        its next step. Raises the job's exceptions, and EngineError if the studio can't be opened.
         """
         self.start()
         while not self._finished.wait(HEARTBEAT_S):
@@ -146,47 +147,51 @@ class Engine:
         with closing(self._work(job, arguments, language.current())) as updates:
             yield from updates
 
-    def wait(self) -> Any:
-        """The studio, for what needs none of the networks that jobs take turns with."""
+    def result(self, job: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a job to its end; its result. Raises as `run` does."""
+        return next(update.result for update in self.run(job, *arguments) if update.done)
+
+    def wait(self) -> Studio:
+        """The loaded studio, for what uses none of the networks. Raises EngineError."""
         self.start()
         self._finished.wait()
-        if self._state == "failed":
+        if self._studio is None:
             raise EngineError(self.status().text)
         return self._studio
 
     def forget(self, paths: Iterable[str]) -> None:
-        """Drop what was computed from these files, at once."""
+        """Drop everything computed from these files."""
         for key in list(self._cache):
             if any(path in repr(key) for path in paths):
                 self._cache.pop(key, None)
 
     def _run(self, updates: queue.SimpleQueue, stop: threading.Event) -> Run:
-        return Run(updates, stop, self._cache, self.pace, self._step_aside)
+        return Run(updates, stop, self._cache, self.pace, self._yield_turn)
 
-    def _step_aside(self) -> None:
-        """Called by a job that goes on for long: those that wait for their turn have it now."""
+    def _yield_turn(self) -> None:
+        """Let waiting jobs run; a long job calls this between its steps."""
         self._lock.release()
-        time.sleep(TURN_S)  # a lock goes to whoever is there, so leave
+        time.sleep(TURN_S)  # locks are not fair: without a pause this thread would get it back
         self._lock.acquire()
 
-    def _events(self, job: Callable[..., Any], arguments: tuple, words: str) -> Iterator[Update]:
+    def _events(self, job: Callable[..., Any], arguments: tuple, code: str) -> Iterator[Update]:
         updates: queue.SimpleQueue = queue.SimpleQueue()
         stop = threading.Event()
         run = self._run(updates, stop)
 
         def work() -> None:
             try:
-                with self._lock, language.override(words):
+                with self._lock, language.override(code):
                     if not stop.is_set():
                         result = job(self._studio, run, *arguments)
                         updates.put(Update(result=result, fraction=1.0, done=True))
             except BaseException as error:
-                # After a stop nobody listens, and the pipeline's way of stopping is to raise.
+                # After a stop nobody reads the queue, and the pipeline stops by raising.
                 if not stop.is_set():
                     updates.put(error)
 
         threading.Thread(target=work, name="studio-job", daemon=True).start()
-        with language.override(words):
+        with language.override(code):
             last = Update(t("Waiting for the studio"), None)
         try:
             while not last.done:

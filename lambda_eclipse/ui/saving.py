@@ -1,4 +1,4 @@
-"""Finished pictures as files of a visit, and a running job as what the page shows of it."""
+"""Finished pictures as files of a visit, and painting jobs as updates of the page."""
 
 import io
 from collections.abc import Iterator
@@ -9,18 +9,25 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from lambda_eclipse.ui.compose.jobs import Order, Painted
+from lambda_eclipse.ui.form import ComposeForm
+from lambda_eclipse.ui.html import likeness_html, progress_html
 from lambda_eclipse.ui.i18n import t
+from lambda_eclipse.ui.jobs import Painted
 from lambda_eclipse.ui.run import Update
-from lambda_eclipse.ui.text import progress_html
-from lambda_eclipse.ui.visit import Kept, Visit
-from lambda_eclipse.ui.widgets.results import likeness_html, seeds_note
+from lambda_eclipse.ui.visit import HistoryEntry, Visit
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    """The image as PNG without text chunks."""
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
 
 
 def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = None) -> str:
-    """Write a picture as PNG, with its recipe or without; the path.
+    """Write a picture as PNG, with its recipe or without; returns the path.
 
-    `name`: without extension; by default it tells the seed.
+    name: without extension; None for one with the seed.
     """
     from lambda_eclipse.keep.recipe import write
 
@@ -28,34 +35,34 @@ def save(visit: Visit, painted: Painted, with_recipe: bool, name: str | None = N
     return visit.file(f"{name or f'lambda-eclipse-{painted.picture.seed}'}.png", content)
 
 
-def content(path: str, with_recipe: bool) -> bytes:
-    """The file of a finished picture, with the recipe that it has or without."""
+def read_png(path: str, with_recipe: bool) -> bytes:
+    """The content of a saved picture, without its recipe unless `with_recipe`."""
     from lambda_eclipse.keep.recipe import write
 
-    data = Path(path).read_bytes()
-    return data if with_recipe else write(Image.open(io.BytesIO(data)), None)
+    content = Path(path).read_bytes()
+    return content if with_recipe else write(Image.open(io.BytesIO(content)), None)
 
 
-def given(visit: Visit, path: str, with_recipe: bool) -> str:
-    """The file of a finished picture that a visitor gets: itself, or a copy without its recipe."""
+def shareable(visit: Visit, path: str, with_recipe: bool) -> str:
+    """The path of a saved picture, or of its copy without the recipe."""
     if with_recipe:
         return path
-    if path not in visit.bare:
-        visit.bare[path] = visit.file(Path(path).name, content(path, False))
-    return visit.bare[path]
+    if path not in visit.without_recipe:
+        visit.without_recipe[path] = visit.file(Path(path).name, read_png(path, False))
+    return visit.without_recipe[path]
 
 
-def as_corner(visit: Visit, kept: Kept) -> str:
-    """A file of a finished picture for the square, which reads from the recipe where it lies."""
-    return save(visit, kept.painted, True)
+def save_corner(visit: Visit, entry: HistoryEntry) -> str:
+    """A file of a picture for a corner of the square, which is read from its recipe."""
+    return save(visit, entry.painted, True)
 
 
-def follow(
-    visit: Visit, updates: Iterator[Update], order: Order | None, with_recipe: bool
-) -> Iterator[tuple[Any, str, str]]:
-    """A painting job as (gallery, progress, likeness): previews, then what is finished, kept.
+def stream_results(
+    visit: Visit, updates: Iterator[Update], form: ComposeForm | None, with_recipe: bool
+) -> Iterator[tuple[Any, str, Any]]:
+    """A painting job as (gallery, progress, likeness): previews, then finished pictures.
 
-    What is finished stays in the visit, whether or not the job comes to its end.
+    Finished pictures stay in the visit even if the job is stopped.
     """
     paths: list[str] = []
     finished: list[Painted] = []
@@ -65,7 +72,7 @@ def follow(
         return [*done, *[(image, t("taking shape")) for image in previews or []]]
 
     try:
-        with closing(updates):
+        with closing(updates):  # type: ignore[type-var]
             for update in updates:
                 if update.payload:
                     new = update.payload[len(finished) :]
@@ -81,4 +88,14 @@ def follow(
                     yield gr.skip(), progress_html(update), gr.skip()
     finally:
         if finished:
-            visit.keep(finished, paths, order)
+            visit.keep(finished, paths, form)
+
+
+def seeds_note(finished: list[Painted]) -> str:
+    """The seeds of finished pictures, and their time."""
+    pictures = [one.picture for one in finished]
+    seeds = ", ".join(dict.fromkeys(str(picture.seed) for picture in pictures))
+    seconds = f"{sum(picture.seconds for picture in pictures):.1f}"
+    if "," in seeds:
+        return t("Finished · seeds {seeds} · {seconds} s", seeds=seeds, seconds=seconds)
+    return t("Finished · seed {seeds} · {seconds} s", seeds=seeds, seconds=seconds)

@@ -1,8 +1,10 @@
-"""What one visit holds: its pictures, its subjects, its cells. Nothing of it is seen by others.
+"""The state of one visit: its pictures, subjects and grid cells, invisible to other visits.
 
-Gradio keeps one Visit per open page and hands the same one to every handler. Files lie in a folder
-with a secret name below Gradio's own, where they are served from as they are, and deleted with it.
+Gradio keeps one Visit per open page and passes it to every handler. Its files are in a folder with
+a secret name below Gradio's own, from which they are served unchanged.
 """
+
+from __future__ import annotations
 
 import secrets
 import shutil
@@ -10,51 +12,61 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradio.utils import get_upload_folder
 
-from lambda_eclipse.ui.compose.jobs import Order, Painted
-from lambda_eclipse.ui.explore.jobs import Square
-from lambda_eclipse.ui.teach.jobs import Begun, Taught, by
+from lambda_eclipse.explore.atlas import Place
+from lambda_eclipse.explore.route import Point
+from lambda_eclipse.ui.form import ComposeForm, SlotForm
+from lambda_eclipse.ui.jobs import FinetunedDecoder, Painted, StartedLesson
+from lambda_eclipse.ui.square_form import SquareForm
 
-MAX_KEPT = 60  # pictures in the history; each has a file and an embedding
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from lambda_eclipse.pipeline import Studio
+
+MAX_HISTORY = 60  # pictures in the history; each has a file and an embedding
 MAX_SHELF = 24
+MAX_SQUARES = 4  # squares whose cells are kept
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A finished picture of a visit: what was painted, its file, and the form it came from."""
+class HistoryEntry:
+    """A finished picture of a visit, its file, and the form it was painted from."""
 
     painted: Painted
     path: str
-    order: Order | None = None
+    form: ComposeForm | None = None
 
 
 @dataclass(eq=False)
 class Visit:
-    """See above. shown: what is in the gallery; chosen: the two clicked last; shelf: cards."""
+    """See above."""
 
-    history: list[Kept] = field(default_factory=list)
-    shown: list[Kept] = field(default_factory=list)
-    chosen: list[Kept] = field(default_factory=list)
-    shelf: list[tuple[str, str]] = field(default_factory=list)
-    masks: list = field(default_factory=list)  # on the workbench: (mask, picture)
-    bench: tuple | None = None  # whom it shows: (number, form)
+    history: list[HistoryEntry] = field(default_factory=list)
+    gallery: list[HistoryEntry] = field(default_factory=list)
+    chosen: list[HistoryEntry] = field(default_factory=list)  # the last two
+    shelf: list[tuple[str, str]] = field(default_factory=list)  # concept cards: (path, noun)
+    # In the subject editor: the candidate masks, their picture, and which subject it shows.
+    masks: list[Image.Image] = field(default_factory=list)
+    masked_picture: Image.Image | None = None
+    edited: tuple[int, SlotForm | None] | None = None
     uploads: set[str] = field(default_factory=set)
-    cells: OrderedDict = field(default_factory=OrderedDict)  # of each square, by place
-    square: Square | None = None  # the one painted last
-    rest: tuple[float, float] | None = (0.5, 0.5)  # where in it the point came to rest
-    frames: list = field(default_factory=list)  # of the last path: (file, point)
-    path: Square | None = None  # the square it goes through
-    bare: dict[str, str] = field(default_factory=dict)  # copies of files that lack the recipe
-    lesson: Begun | None = None  # while it is learned, and after a stop
-    taught: Taught | None = None  # what was learned
-    uses: bool = False  # whether that paints
+    cells: OrderedDict[SquareForm, dict[Place, str]] = field(default_factory=OrderedDict)
+    square: SquareForm | None = None  # painted last
+    resting_point: tuple[float, float] | None = (0.5, 0.5)  # None while it moves
+    frames: list[tuple[str, Point]] = field(default_factory=list)  # of the last path
+    frames_square: SquareForm | None = None
+    without_recipe: dict[str, str] = field(default_factory=dict)  # copies of files, by path
+    lesson: StartedLesson | None = None  # kept after a stop
+    finetuned: FinetunedDecoder | None = None
+    uses_finetuned: bool = False
     _folder: Path | None = None
 
     def file(self, name: str, content: bytes) -> str:
-        """Write a file of this visit under that very name, which a download keeps; its path."""
+        """Write a file of this visit; returns its path. A download keeps the name."""
         if self._folder is None:
             self._folder = Path(get_upload_folder()) / secrets.token_hex(20)
         folder = self._folder / secrets.token_hex(4)
@@ -63,54 +75,66 @@ class Visit:
         path.write_bytes(content)
         return str(path)
 
-    def keep(self, painted: list[Painted], paths: list[str], order: Order | None) -> list[Kept]:
-        """Put finished pictures into the history, and into the gallery."""
-        found = [Kept(one, path, order) for one, path in zip(painted, paths, strict=True)]
-        self.history = [*self.history, *found][-MAX_KEPT:]
-        self.shown = found
-        return found
+    def keep(self, painted: list[Painted], paths: list[str], form: ComposeForm | None) -> None:
+        """Add finished pictures to the history, and show them in the gallery."""
+        self.gallery = [
+            HistoryEntry(one, path, form) for one, path in zip(painted, paths, strict=True)
+        ]
+        self.history = [*self.history, *self.gallery][-MAX_HISTORY:]
 
-    def note_uploads(self, order: Order) -> None:
-        """Remember the files of a form, to delete them when asked to."""
-        files = [path for part in order.subjects for path in (part.picture, part.mask)]
-        self.uploads.update(path for path in (*files, order.canny, order.edges) if path)
+    @property
+    def existing_history(self) -> list[HistoryEntry]:
+        """The history, latest first, without deleted files."""
+        return [entry for entry in reversed(self.history) if Path(entry.path).is_file()]
+
+    def cells_of(self, form: SquareForm) -> dict[Place, str]:
+        """The files of a square's finished cells; a visit keeps those of a few squares."""
+        cells = self.cells.setdefault(form, {})
+        for at, path in list(cells.items()):
+            if not Path(path).is_file():  # files are deleted after an hour
+                del cells[at]
+        self.cells.move_to_end(form)
+        while len(self.cells) > MAX_SQUARES:
+            self.cells.popitem(last=False)
+        return cells
 
     def shelve(self, card: str, noun: str) -> None:
-        """Put the file of a card onto the shelf."""
+        """Add a concept card to the shelf."""
         self.shelf = [*self.shelf, (card, noun)][-MAX_SHELF:]
 
-    def choose(self, kept: Kept) -> None:
-        """Take a picture as the last one chosen."""
-        others = [one for one in self.chosen if one is not kept]
-        self.chosen = [*others[-1:], kept]
+    def choose(self, entry: HistoryEntry) -> None:
+        """Choose a picture; the one chosen before stays as the second."""
+        others = [one for one in self.chosen if one is not entry]
+        self.chosen = [*others[-1:], entry]
 
-    def learn(self, taught: Taught | None) -> None:
-        """Take what was learned in place of what was before, not to be used yet; None forgets."""
-        self.lesson, self.taught = None, taught
-        self.use(False)
+    def set_decoder(self, finetuned: FinetunedDecoder | None) -> None:
+        """Replace the finetuned decoder without using it yet; None removes it."""
+        self.lesson, self.finetuned = None, finetuned
+        self.use_finetuned(False)
 
-    def use(self, uses: bool) -> None:
-        """Paint with what was learned, or as everybody. Cells of the other kind don't count."""
-        self.uses = uses
+    def use_finetuned(self, uses: bool) -> None:
+        """Paint with the finetuned decoder or the shared one; drop the cells of the other one."""
+        self.uses_finetuned = uses
         self.cells.clear()
 
-    def own(self, job: Callable[..., Any]) -> Callable[..., Any]:
-        """A job for the engine that paints as this visit does now."""
-        return by(self.taught, job) if self.uses else job
+    def job(self, job: Callable[..., Any]) -> Callable[..., Any]:
+        """The job with the decoder that this visit uses."""
+        return self.finetuned.job(job) if self.finetuned and self.uses_finetuned else job
 
-    def painter(self, studio: Any) -> Any:
-        """The studio as this visit paints now."""
-        return self.taught.painter(studio) if self.uses else studio
+    def studio(self, studio: Studio) -> Studio:
+        """The studio with the decoder that this visit uses."""
+        used = self.finetuned and self.uses_finetuned
+        return self.finetuned.studio(studio) if used else studio
 
     def delete(self) -> list[str]:
-        """Delete every file and forget everything; the paths of the files there were."""
+        """Delete every file and forget everything; returns the paths of the files."""
         paths = sorted(self.uploads)
-        own = Path(get_upload_folder()).resolve()
+        upload_folder = Path(get_upload_folder()).resolve()
         for path in map(Path, self.uploads):
-            if own in path.resolve().parents:  # never a file of ours, such as an example's
+            if upload_folder in path.resolve().parents:  # never a shipped file of an example
                 path.unlink(missing_ok=True)
         if self._folder is not None:
             paths += [str(path) for path in self._folder.rglob("*") if path.is_file()]
             shutil.rmtree(self._folder, ignore_errors=True)
-        self.__init__()
+        self.__dict__.update(Visit().__dict__)
         return paths

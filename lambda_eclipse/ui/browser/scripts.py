@@ -1,7 +1,7 @@
-"""What runs in the browser beside Gradio, and what it says there.
+"""The page's JavaScript, and the texts that it shows.
 
-`access.js` is for those who listen and those who use keys: it gives names, groups, and news of what
-runs, and keeps the focus. `files.js` takes what is dropped or pasted anywhere on the page.
+`access.js` is for screen readers and keyboards: it names and groups controls, announces progress,
+and keeps the focus. `files.js` accepts files dropped or pasted anywhere on the page.
 """
 
 import json
@@ -12,10 +12,10 @@ from lambda_eclipse.ui.i18n import LazyText, mark, t
 ACCESS, FILES = (
     Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("access.js", "files.js")
 )
-# How a PNG's chunk of text with a recipe begins; see `recipe.KEYWORD`.
+# The start of a PNG's text chunk with a recipe; see `recipe.KEYWORD`.
 RECIPE_MARK = "zTXtlambda-eclipse\0"
 
-# What Gradio says of its controls and of failures, in English to everyone, and our texts for them.
+# Gradio's texts for controls and failures, which it never translates, and ours for them.
 NAMES: dict[str, str] = {
     "Upload file": mark("{label}: upload a file"),
     "Capture from camera": mark("{label}: use the camera"),
@@ -55,11 +55,11 @@ FIELDS = {"label": "{label}", "number": "{number}", "total": "{total}"}
 
 
 def script() -> LazyText:
-    """The script to run when the page is there, with the names in the current language."""
+    """The script that runs when the page is loaded, with texts in the current language."""
 
     def make() -> str:
-        said = {theirs: t(ours, **FIELDS) for theirs, ours in NAMES.items()}
-        names, recipe_mark = json.dumps(said), json.dumps(RECIPE_MARK)
+        labels = {theirs: t(ours, **FIELDS) for theirs, ours in NAMES.items()}
+        names, recipe_mark = json.dumps(labels), json.dumps(RECIPE_MARK)
         return f"() => {{ ({ACCESS})({names}); ({FILES})({recipe_mark}); }}"
 
     return LazyText(make)

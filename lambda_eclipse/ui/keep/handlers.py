@@ -1,50 +1,57 @@
-"""What the Keep view does: restore from a PNG or from the history, the shelf, deleting it all."""
+"""Handlers of the Keep view: restoring from a PNG or the history, the shelf, deleting."""
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from PIL import Image
 
-from lambda_eclipse import paper
-from lambda_eclipse.ui.compose import jobs
-from lambda_eclipse.ui.compose.jobs import Painted, Part
-from lambda_eclipse.ui.compose.result_handlers import form_of
-from lambda_eclipse.ui.compose.subject_handlers import at_slot, png
+from lambda_eclipse.ui.compose.handlers import MAX_COUNT
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.form import EMPTY, values_of
+from lambda_eclipse.ui.errors import errors_as_messages, reports
+from lambda_eclipse.ui.form import (
+    EDGES_DRAWN,
+    EDGES_OFF,
+    EMPTY_SLOT,
+    ComposeForm,
+    SlotForm,
+    SlotsForm,
+    slot_values,
+)
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.i18n.core_texts import told
-from lambda_eclipse.ui.run import Update
-from lambda_eclipse.ui.saving import follow
-from lambda_eclipse.ui.text import progress_html, reading, reporting
+from lambda_eclipse.ui.results import jobs
+from lambda_eclipse.ui.results.handlers import BLANK, chosen_entry, form_values
+from lambda_eclipse.ui.saving import png_bytes, stream_results
 from lambda_eclipse.ui.visit import Visit
-from lambda_eclipse.ui.widgets.edges import DRAWING, OFF
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
 
-BLANK = (gr.skip(), progress_html(note=""), gr.skip())
-FORM_VALUES = 1 + 5 * paper.MAX_SUBJECTS + 10
-SIGN_CELLS = 5  # a subject without a photo is shown by a pattern of so many cells a side
-SIGN_PX = 224
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lambda_eclipse.keep.recipe import Recipe
+
+IDENTICON_CELLS = 5
+IDENTICON_PX = 224
 
 
-def sign(embedding: Any) -> Image.Image:
-    """RGBA picture that stands for a subject of which only the embedding is known."""
-    numbers = [float(value) for value in embedding[: SIGN_CELLS * (SIGN_CELLS + 1) // 2]]
-    colour = tuple(random.Random(str(numbers)).randint(60, 200) for _ in range(3))
-    small = Image.new("RGBA", (SIGN_CELLS, SIGN_CELLS))
-    half = (SIGN_CELLS + 1) // 2
+def identicon(embedding: "Tensor") -> Image.Image:
+    """A symmetric RGBA pattern in place of the photo of a subject with a known embedding only."""
+    numbers = [float(value) for value in embedding[: IDENTICON_CELLS * (IDENTICON_CELLS + 1) // 2]]
+    grey = random.Random(str(numbers)).randint(60, 200)
+    rgba = (grey, grey, grey, 255)
+    small = Image.new("RGBA", (IDENTICON_CELLS, IDENTICON_CELLS))
+    half = (IDENTICON_CELLS + 1) // 2
     for index, number in enumerate(numbers):
         row, column = divmod(index, half)
         if number > 0:
-            for x in (column, SIGN_CELLS - 1 - column):
-                small.putpixel((x, row), (*colour, 255))
-    small.putpixel((half - 1, half - 1), (*colour, 255))  # never all transparent
-    return small.resize((SIGN_PX, SIGN_PX), Image.Resampling.NEAREST)
+            for x in (column, IDENTICON_CELLS - 1 - column):
+                small.putpixel((x, row), rgba)
+    small.putpixel((half - 1, half - 1), rgba)  # never fully transparent
+    return small.resize((IDENTICON_PX, IDENTICON_PX), Image.Resampling.NEAREST)
 
 
 @dataclass(frozen=True)
@@ -54,55 +61,31 @@ class KeepActions:
     engine: Engine
 
     def restore(self, visit: Visit, file: str | None) -> list[Any]:
-        """The form of the picture in a PNG with a recipe, and what is different here."""
+        """The form of the picture in a PNG with a recipe, and how this machine differs."""
         from lambda_eclipse.keep.checksums import checksums_of
         from lambda_eclipse.keep.recipe import read
         from lambda_eclipse.keep.reproduction import check
 
         if not file:
-            return [gr.skip()] * (FORM_VALUES + 1)
+            return [gr.skip()] * (len(ComposeForm.names()) + 1)
         visit.uploads.add(file)
-        with reading():
+        with errors_as_messages():
             recipe = read(file)
-            models = visit.painter(self.engine.wait()).models
-            found = check(recipe, models)
-            here = recipe.stack, recipe.weights["clip"]
-            same = here == (models.stack.name, checksums_of(models)["clip"])
-            form = self._form(visit, recipe, same)
-        found = [told(line) for line in found]
+            models = visit.studio(self.engine.wait()).models
+            differences = [told(line) for line in check(recipe, models)]
+            clip = recipe.stack, recipe.weights["clip"]
+            same_clip = clip == (models.stack.name, checksums_of(models)["clip"])
+            form = _form_of(visit, recipe, same_clip)
         lines = "".join(
             f"<li>{escape(line)}</li>"
-            for line in found or [t("Nothing is different here: the picture comes out the same.")]
+            for line in differences
+            or [t("Nothing is different here: the picture comes out the same.")]
         )
-        if found:  # the page goes on to the form, so it is told there as well
+        if differences:  # the page switches to the form, where the list is not visible
             gr.Warning(f"<ul>{lines}</ul>", title=t("Please note"))
-        return [*form, f'<ul class="le-found">{lines}</ul>']
+        return [*form.to_values(), f'<ul class="le-found">{lines}</ul>']
 
-    def _form(self, visit: Visit, recipe: Any, same: bool) -> list[Any]:
-        """As `results_actions.form_of`, from a recipe. Its subjects become concept cards.
-
-        Without the `same` CLIP their embeddings mean nothing, so they are left out.
-        """
-        from lambda_eclipse.keep.card import Card, write_card
-
-        request, parts = recipe.request, []
-        for subject in request.subjects if same else ():
-            picture = sign(subject.embedding)
-            card = Card(
-                subject.noun, picture, subject.embedding, recipe.stack, recipe.weights["clip"]
-            )
-            path = visit.file("subject.card.png", write_card(card))
-            mention = 0 if subject.occurrence is None else subject.occurrence + 1
-            parts.append(Part(subject.noun, path, None, float(subject.strength), mention))
-        edges = request.edges
-        drawn = visit.file("edges.png", png(edges)) if edges is not None else None
-        return [
-            request.prompt, *values_of(parts, paper.MAX_SUBJECTS),
-            DRAWING if drawn else OFF, None, int(request.canny_low), int(request.canny_high), drawn,
-            min(request.count, 8), request.sampling.steps, request.sampling.guidance,
-            request.seed, False,
-        ]  # fmt: skip
-
+    @reports(BLANK)
     def reproduce(self, visit: Visit, file: str | None) -> Iterator[tuple]:
         """Paint the picture of a PNG with a recipe again: the same bits on the same machine.
 
@@ -111,80 +94,88 @@ class KeepActions:
         """
         from lambda_eclipse.keep.recipe import read
 
-        def values() -> Iterator[tuple]:
-            if not file:
-                return
-            updates = self.engine.run(visit.own(jobs.again), read(file))
-            yield from follow(visit, _as_list(updates), None, True)
+        if file:
+            updates = self.engine.run(visit.job(jobs.reproduce), read(file))
+            yield from stream_results(visit, updates, None, True)
 
-        yield from reporting(values(), BLANK)
-
-    def history(self, visit: Visit) -> list:
-        """Every picture of this visit, the latest first."""
-        files = [kept for kept in reversed(visit.history) if Path(kept.path).is_file()]
-        return [(kept.path, kept.painted.label) for kept in files]
+    def history(self, visit: Visit) -> list[tuple[str, str]]:
+        """Every picture of this visit, latest first."""
+        return [(entry.path, entry.painted.label) for entry in visit.existing_history]
 
     def choose(self, event: gr.SelectData, visit: Visit) -> str:
-        """The picture of the history that was clicked."""
-        files = [kept for kept in reversed(visit.history) if Path(kept.path).is_file()]
-        if event.index < len(files):
-            visit.choose(files[event.index])
-        return self._describe(visit)
-
-    def _describe(self, visit: Visit) -> str:
+        """Choose the clicked picture of the history; it in words."""
+        entries = visit.existing_history
+        if event.index < len(entries):
+            visit.choose(entries[event.index])
         if not visit.chosen:
             return escape(t("Click a picture to choose it."))
         painted = visit.chosen[-1].painted
         prompt = painted.recipe.request.prompt
         return escape(t("Chosen: {label}, “{prompt}”.", label=painted.label, prompt=prompt))
 
-    def bring_back(self, visit: Visit) -> list[Any]:
-        """The form that the chosen picture of the history came from."""
-        if not visit.chosen:
-            raise gr.Error(t("Click a picture to choose it."), print_exception=False)
-        return form_of(visit.chosen[-1])
+    def restore_chosen(self, visit: Visit) -> list[Any]:
+        """The form that the chosen picture of the history was painted from."""
+        return form_values(chosen_entry(visit))
 
-    def shelf(self, visit: Visit) -> list:
-        """The cards of this visit, then the subjects that are shipped."""
+    def shelf(self, visit: Visit) -> list[tuple[str, str]]:
+        """The concept cards of this visit, then the shipped subjects."""
         return [*visit.shelf, *shipped()]
 
-    def shelve(self, visit: Visit, file: str | None) -> list:
-        """Put a card from a file onto the shelf."""
+    def shelve(self, visit: Visit, file: str | None) -> list[tuple[str, str]]:
+        """Add a concept card from a file to the shelf."""
         from lambda_eclipse.keep.card import read_card
 
         if file:
             visit.uploads.add(file)
-            with reading():
+            with errors_as_messages():
                 visit.shelve(file, read_card(file).noun)
         return self.shelf(visit)
 
-    def take(self, event: gr.SelectData, visit: Visit, number: int) -> list[Any]:
-        """The subject on the shelf that was clicked, for a slot: all slots' values, and a note."""
-        found = self.shelf(visit)
-        if event.index >= len(found):
-            return [gr.skip()] * (5 * paper.MAX_SUBJECTS + 1)
-        path, noun = found[event.index]
-        columns = [at_slot(number, value) for value in (noun, path, *EMPTY[2:])]
+    def load(self, event: gr.SelectData, visit: Visit, number: int) -> list[Any]:
+        """Load the clicked subject of the shelf into a slot: all slots' values, and a note."""
+        shelf = self.shelf(visit)
+        if event.index >= len(shelf):
+            return [gr.skip()] * (len(SlotsForm.names()) + 1)
+        path, noun = shelf[event.index]
         note = escape(t("“{noun}” is now subject {number}.", noun=noun, number=number))
-        return [*[value for slot in zip(*columns, strict=True) for value in slot], note]
+        return [*slot_values(number, replace(EMPTY_SLOT, noun=noun, picture=path)), note]
 
     def delete(self, visit: Visit) -> None:
         """Delete every file, picture and embedding of this visit, at once."""
         self.engine.forget(visit.delete())
 
 
+def _form_of(visit: Visit, recipe: "Recipe", same_clip: bool) -> ComposeForm:
+    """The form of a recipe; its subjects become concept cards.
+
+    Without the same CLIP their embeddings mean nothing, so they are left out.
+    """
+    from lambda_eclipse.keep.card import Card, write_card
+
+    request, slots = recipe.request, []
+    for subject in request.subjects if same_clip else ():
+        picture = identicon(subject.embedding)
+        card = Card(subject.noun, picture, subject.embedding, recipe.stack, recipe.weights["clip"])
+        path = visit.file("subject.card.png", write_card(card))
+        mention = 0 if subject.occurrence is None else subject.occurrence + 1
+        slots.append(SlotForm(subject.noun, path, None, float(subject.strength), mention))
+    edges = request.edges
+    return ComposeForm(
+        request.prompt,
+        SlotsForm.filled(slots).slots,
+        layout=EDGES_OFF if edges is None else EDGES_DRAWN,
+        edges_low=int(request.canny_low),
+        edges_high=int(request.canny_high),
+        edge_map=None if edges is None else visit.file("edges.png", png_bytes(edges)),
+        count=min(request.count, MAX_COUNT),
+        steps=request.sampling.steps,
+        guidance=request.sampling.guidance,
+        seed=request.seed,
+        randomize=False,
+    )
+
+
 def shipped() -> list[tuple[str, str]]:
-    """The subjects that come with the program, and their words."""
+    """The subjects that come with the program, and their nouns."""
     files = sorted(SUBJECTS.glob("*.png"))
     return [(str(path), path.stem.rpartition("-")[0]) for path in files]
-
-
-def _as_list(updates: Iterator[Update]) -> Iterator[Update]:
-    """A job with one picture as its result, as `follow` takes those with several."""
-    try:
-        for update in updates:
-            if update.done and isinstance(update.result, Painted):
-                yield replace(update, payload=[update.result], done=False)
-            yield update
-    finally:
-        updates.close()

@@ -1,21 +1,32 @@
-"""What the page asks of the studio about a lesson: learn a subject, paint with what was learned.
+"""Jobs of a lesson: finetuning on a visitor's subject.
 
-The decoder of all visitors is never changed: a lesson has a U-Net of its own.
+The shared decoder is never changed: a lesson trains its own copy of the U-Net.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lambda_eclipse.request import Request, Subject
 from lambda_eclipse.ui.i18n import t
+from lambda_eclipse.ui.jobs import FinetunedDecoder, StartedLesson
 from lambda_eclipse.ui.run import Run
 
-SEED = 0  # of the pictures before and after, so that only the decoder differs
+if TYPE_CHECKING:
+    from lambda_eclipse.finetune import Lesson
+    from lambda_eclipse.pipeline import Studio
+
+MAX_PICTURES = 20
+STEPS = (10, 400)
+DEFAULT_STEPS = 100
+SEED = 0  # of the pictures before and after: only the decoder differs
 
 
 @dataclass(frozen=True)
-class Order:
-    """The form of a lesson after it was checked: picture files of a subject, and how it is seen."""
+class LessonForm:
+    """The checked form of a lesson. pictures: paths. prompt: of the pictures before and after."""
 
     pictures: tuple[str, ...]
     noun: str
@@ -23,78 +34,55 @@ class Order:
     steps: int
 
 
-@dataclass(frozen=True, eq=False)
-class Begun:
-    """A finetune.Lesson that goes on, what it learns from, and the picture before, PIL."""
-
-    lesson: Any
-    request: Any
-    seen: Sequence[Any]
-    before: Any
-
-
-@dataclass(frozen=True, eq=False)
-class Taught:
-    """What was learned: a Decoder, the checksum of its U-Net, its steps, the picture after, PIL."""
-
-    decoder: Any
-    digest: str
-    steps: int
-    after: Any = None
-
-    def painter(self, studio: Any) -> Any:
-        """A studio that paints with what was learned, and says so in its recipes."""
-        from lambda_eclipse.pipeline import Studio
-
-        digests = {"decoder": self.digest}
-        return Studio(replace(studio.models, decoder=self.decoder, digests=digests))
+def read_form(pictures: Sequence[str] | None, noun: str, prompt: str, steps: float) -> LessonForm:
+    """Check the form of a lesson; ValueError names what is missing."""
+    if not pictures:
+        raise ValueError(t("There are no pictures to learn from: add a few of one subject."))
+    if len(pictures) > MAX_PICTURES:
+        raise ValueError(t("Too many pictures: give {most} at most.", most=MAX_PICTURES))
+    if not (noun or "").strip():
+        raise ValueError(t("Name the subject with a word, such as “cat”."))
+    if not STEPS[0] <= steps <= STEPS[1]:
+        raise ValueError(t("A lesson has {low} to {high} steps.", low=STEPS[0], high=STEPS[1]))
+    noun = noun.strip()
+    return LessonForm(tuple(pictures), noun, (prompt or "").strip() or f"a {noun}", int(steps))
 
 
-def teach(studio: Any, run: Run, order: Order) -> Taught | None:
-    """Learn a subject; None after a stop. What has begun is handed over before, to be kept."""
+def teach(studio: Studio, run: Run, form: LessonForm) -> FinetunedDecoder | None:
+    """Finetune on a subject; reports the StartedLesson first. None after a stop."""
     from lambda_eclipse import finetune
     from lambda_eclipse.images import open_picture
-    from lambda_eclipse.request import Request, Subject
 
     models = studio.models
-    how = models.stack.finetuning
-    if not how.on_page:
+    settings = models.stack.finetuning
+    if not settings.on_page:
         raise ValueError(
             t(
-                "This stack is too large to learn here. On a machine with a large card, "
-                "python -m train.finetune teaches it."
+                "This stack is too large to learn here. On a machine with a large "
+                "card, python -m train.finetune teaches it."
             )
         )
-    run.say(t("Reading the subject"))
-    pictures = [open_picture(path) for path in order.pictures]
-    shown = studio.subject_embedding(Subject(order.noun, pictures[0]))
-    request = Request(order.prompt, (Subject(order.noun, embedding=shown),), seed=SEED)
+    run.begin(t("Reading the subject"))
+    pictures = [open_picture(path) for path in form.pictures]
+    embedding = studio.subject_embedding(Subject(form.noun, pictures[0]))
+    request = Request(form.prompt, (Subject(form.noun, embedding=embedding),), seed=SEED)
     [before] = studio.generate(request)
-    concepts = finetune.read_concepts(models, pictures, how.cut_out)
-    lesson = finetune.begin(models.decoder, concepts, how)
-    run.emit(Begun(lesson, request, concepts.pictures, before.image))
-    run.say(t("Learning"))
-    for _ in finetune.learn(lesson, order.steps):
-        if not run.on_lesson(lesson.done, order.steps):
+    concepts = finetune.read_concepts(models, pictures, settings.cut_out)
+    lesson = finetune.begin(models.decoder, concepts, settings)
+    run.emit(StartedLesson(lesson, request, concepts.pictures, before.image))
+    run.begin(t("Learning"))
+    for _ in finetune.learn(lesson, form.steps):
+        if not run.on_training_step(lesson.done, form.steps):
             return None
     return finish(studio, run, lesson, request)
 
 
-def finish(studio: Any, run: Run, lesson: Any, request: Any) -> Taught:
-    """What a lesson has learned so far, and the picture that it paints now."""
+def finish(studio: Studio, run: Run, lesson: Lesson, request: Request) -> FinetunedDecoder:
+    """The decoder after the steps so far, and the request painted with it."""
     from lambda_eclipse import finetune
 
     unet = finetune.finished(lesson)
     digest = finetune.digest(unet)
-    taught = Taught(studio.models.decoder.with_unet(unet), digest, lesson.done)
-    [after] = taught.painter(studio).generate(request)
-    return replace(taught, after=after.image)
-
-
-def by(taught: Taught, job: Callable[..., Any]) -> Callable[..., Any]:
-    """A job, done with what was learned."""
-
-    def work(studio: Any, run: Run, *arguments: Any) -> Any:
-        return job(taught.painter(studio), run, *arguments)
-
-    return work
+    finetuned = FinetunedDecoder(studio.models.decoder.with_unet(unet), digest, lesson.done)
+    [after] = finetuned.studio(studio).generate(request)
+    return replace(finetuned, after=after.image)

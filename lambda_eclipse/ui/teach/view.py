@@ -1,35 +1,41 @@
-"""The panel that teaches the decoder a subject of the visitor's, for this visit alone."""
+"""The panel that finetunes the decoder on a visitor's subject, for this visit alone."""
 
 from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.common import HEAVY, LESSON, PRIVATE, stop_with, waiting
 from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.events import HEAVY, LESSON, PRIVATE, show_waiting, stop_with
 from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.teach.handlers import STEPS, USUAL_STEPS, TeachActions
+from lambda_eclipse.ui.teach.handlers import TeachActions
+from lambda_eclipse.ui.teach.jobs import DEFAULT_STEPS, STEPS
+from lambda_eclipse.ui.widgets.pictures import choices, result_picture
 
 
 def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
-    """Lay out the panel, closed, and wire it; the events that learn."""
+    """Lay out the panel, closed, and wire it; returns the events that finetune."""
     actions = TeachActions(engine)
     with gr.Accordion(
         t("Teach it my subject (optional)"), open=False, elem_id="teach-panel"
     ) as panel:
         gr.HTML(
             t(
-                "The decoder learns to paint one subject better, from a few pictures of "
-                "it. Only this visit can use what it learned, and nobody else's pictures "
-                "change."
+                "The decoder learns to paint one subject better, from a few pictures "
+                "of it. Only this visit can use what it learned, and nobody else's "
+                "pictures change."
             ),
             elem_id="teach-about",
         )
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
                 files = gr.File(
-                    label=t("Pictures of one subject"), file_count="multiple", file_types=["image"],
-                    type="filepath", height=140, elem_id="teach-pictures",
-                )  # fmt: skip
+                    label=t("Pictures of one subject"),
+                    file_count="multiple",
+                    file_types=["image"],
+                    type="filepath",
+                    height=140,
+                    elem_id="teach-pictures",
+                )
                 with gr.Row():
                     noun = gr.Textbox(label=t("Word in prompt"), max_lines=1, elem_id="teach-noun")
                     prompt = gr.Textbox(
@@ -39,7 +45,7 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
                     )
                 steps = gr.Slider(
                     *STEPS,
-                    USUAL_STEPS,
+                    DEFAULT_STEPS,
                     step=10,
                     label=t("Steps of learning"),
                     elem_id="teach-steps",
@@ -55,13 +61,9 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
             with gr.Column(scale=5, min_width=320):
                 progress = gr.HTML(elem_id="teach-progress", elem_classes="le-news")
                 with gr.Row():
-                    before = _picture(t("Before"), "teach-before")
-                    after = _picture(t("After"), "teach-after")
-                seen = gr.Gallery(
-                    label=t("What it learns from"), columns=5, height="auto", object_fit="contain",
-                    buttons=[], allow_preview=False, interactive=False, format="png",
-                    elem_id="teach-seen",
-                )  # fmt: skip
+                    before = result_picture(t("Before"), 220, "teach-before", min_width=120)
+                    after = result_picture(t("After"), 220, "teach-after", min_width=120)
+                examples = choices(t("What it learns from"), 5, "teach-seen")
                 state = gr.HTML(
                     t("Your pictures are painted by the decoder as it came."),
                     elem_id="teach-state",
@@ -70,22 +72,15 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
                 with gr.Row():
                     use = gr.Button(t("Use it"), elem_id="teach-use")
                     forget = gr.Button(t("Forget it"), elem_id="teach-forget")
-    shown = [seen, before, after, progress, state]
-    go.click(None, None, None, progress, js=waiting("teach-after"), **PRIVATE)
-    taught = go.click(
-        actions.teach, [visit, files, noun, prompt, steps], shown, **PRIVATE, **LESSON
+    outputs = [examples, before, after, progress, state]
+    go.click(None, None, None, progress, js=show_waiting("teach-after"), **PRIVATE)
+    finetuned = go.click(
+        actions.teach, [visit, files, noun, prompt, steps], outputs, **PRIVATE, **LESSON
     )
-    stopped = stop_with(stop, [taught], progress)
-    stopped.then(actions.finish, visit, shown, **PRIVATE, **HEAVY)
+    stopped = stop_with(stop, [finetuned], progress)
+    stopped.then(actions.finish, visit, outputs, **PRIVATE, **HEAVY)
     use.click(actions.use, visit, state, **PRIVATE)
-    forget.click(actions.forget, visit, shown, **PRIVATE)
-    for event in (panel.expand, steps.change, taught.then):
+    forget.click(actions.forget, visit, outputs, **PRIVATE)
+    for event in (panel.expand, steps.change, finetuned.then):
         event(actions.cost, steps, cost, queue=False, **PRIVATE)
-    return [taught]
-
-
-def _picture(label: str, elem_id: str) -> gr.Image:
-    return gr.Image(
-        label=label, type="filepath", interactive=False, format="png", height=220,
-        buttons=["download", "fullscreen"], min_width=120, elem_id=elem_id,
-    )  # fmt: skip
+    return [finetuned]

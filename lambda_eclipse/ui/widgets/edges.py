@@ -1,6 +1,5 @@
-"""Layout from edges: found in a picture, or drawn by hand."""
+"""The layout from edges: detected in a picture, or drawn by hand."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,19 +7,31 @@ import gradio as gr
 from PIL import Image
 
 from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
-from lambda_eclipse.ui.common import PRIVATE, QUIET, upload
 from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.errors import errors_as_messages
+from lambda_eclipse.ui.events import PRIVATE, QUIET
+from lambda_eclipse.ui.form import EDGES_DRAWN, EDGES_FROM_PICTURE, EDGES_OFF
 from lambda_eclipse.ui.i18n import mark, t
-from lambda_eclipse.ui.text import reading
+from lambda_eclipse.ui.saving import png_bytes
 from lambda_eclipse.ui.visit import Visit
+from lambda_eclipse.ui.widgets.pictures import (
+    Canvas,
+    canvas,
+    painted_area,
+    result_picture,
+    upload,
+)
 
-OFF, PICTURE, DRAWING = "off", "picture", "drawing"
 CANVAS_PX = 384
-EDITOR_PX = 420
-VIEW_PX = 256  # the map that is shown; the one that is used is found anew in the decoder's size
-INK = "#ffffff"
-PAPER = Image.new("RGB", (CANVAS_PX, CANVAS_PX), "black")
-SOURCE_LABELS = {OFF: mark("Off"), PICTURE: mark("From a picture"), DRAWING: mark("Drawn by hand")}
+VIEW_PX = 256  # the shown map; painting detects edges again in the decoder's size
+MAX_THRESHOLD = 500
+LINE_COLOUR = "#ffffff"
+LAYOUT_LABELS = {
+    EDGES_OFF: mark("Off"),
+    EDGES_FROM_PICTURE: mark("From a picture"),
+    EDGES_DRAWN: mark("Drawn by hand"),
+}
+BACKGROUND = Image.new("RGB", (CANVAS_PX, CANVAS_PX), "black")
 
 
 @dataclass(frozen=True)
@@ -36,26 +47,29 @@ class Edges:
     canvas: gr.ImageEditor
 
     @property
-    def form(self) -> list[gr.components.Component]:
-        """Its part of the form; in a drawing the shown map is the one that is used."""
-        return [self.layout, self.picture, self.low, self.high, self.view]
+    def form(self) -> dict[str, gr.components.Component]:
+        """The widgets by field of `ComposeForm`; a drawing is used as the shown map."""
+        return {
+            "layout": self.layout,
+            "edges_from": self.picture,
+            "edges_low": self.low,
+            "edges_high": self.high,
+            "edge_map": self.view,
+        }
 
 
-def blank_canvas(drawn: Image.Image | None = None) -> dict[str, Any]:
-    """The canvas, empty or with an edge map on it to go on from."""
-    layer = Image.new("RGBA", PAPER.size)
-    if drawn is not None:
-        lines = drawn.convert("L").resize(PAPER.size).point(lambda level: 255 * (level > 127))
-        layer.paste(INK, mask=lines)
-    return {"background": PAPER, "layers": [layer], "composite": None}
+def canvas_of_map(edge_map: Image.Image | None = None) -> Canvas:
+    """A canvas, empty or with an edge map as its lines."""
+    layer = Image.new("RGBA", BACKGROUND.size)
+    if edge_map is not None:
+        lines = edge_map.convert("L").resize(layer.size).point(lambda level: 255 * (level > 127))
+        layer.paste(LINE_COLOUR, mask=lines)
+    return {"background": BACKGROUND, "layers": [layer], "composite": None}
 
 
-def drawn_map(editor: dict[str, Any] | None, size_px: int) -> Image.Image | None:
-    """The lines in an editor as an edge map, RGB, white on black; None without any."""
-    lines = Image.new("L", PAPER.size)
-    for layer in (editor or {}).get("layers") or []:
-        alpha = layer.convert("RGBA").getchannel("A").resize(PAPER.size)
-        lines.paste(255, mask=alpha.point(lambda level: 255 * (level > 127)))
+def map_of_canvas(value: Canvas | None, size_px: int) -> Image.Image | None:
+    """The lines on a canvas as an edge map, RGB, white on black; None without any."""
+    lines = painted_area(value, CANVAS_PX, min_alpha=128)
     if not lines.getbbox():
         return None
     small = lines.resize((size_px, size_px), Image.Resampling.BOX)
@@ -70,7 +84,7 @@ class EdgesActions:
 
     def edges(
         self, visit: Visit, picture: str | None, low: float = CANNY_LOW, high: float = CANNY_HIGH
-    ) -> Any:
+    ) -> Image.Image | None:
         """The Canny edge map of a picture, white on black.
 
         Parameters:
@@ -85,33 +99,36 @@ class EdgesActions:
         from lambda_eclipse.canny import edge_map
         from lambda_eclipse.images import open_picture
 
-        with reading():
+        with errors_as_messages():
             image = open_picture(picture, "edge picture")
             return edge_map(image, int(low), int(high), size_px=VIEW_PX)
 
-    def drawn(self, visit: Visit, canvas: Any) -> Any:
-        """The map of what is drawn."""
-        with reading():
+    def draw(self, visit: Visit, value: Canvas | None) -> str | None:
+        """The edge map of the canvas, as a file."""
+        with errors_as_messages():
             size_px = self.engine.wait().models.decoder.native_size_px
-            found = drawn_map(canvas, size_px)
-        if found is None:
-            return None
-        out = io.BytesIO()
-        found.save(out, "PNG")
-        return visit.file("edges.png", out.getvalue())
+            edge_map = map_of_canvas(value, size_px)
+        return None if edge_map is None else visit.file("edges.png", png_bytes(edge_map))
 
-    def switched(self, visit: Visit, layout: str, *form: Any) -> Any:
-        """The map of the source that was switched to; form: picture, thresholds, canvas."""
-        *picture, canvas = form
-        if layout == PICTURE:
-            return self.edges(visit, *picture)
-        return self.drawn(visit, canvas) if layout == DRAWING else None
+    def switch(
+        self,
+        visit: Visit,
+        layout: str,
+        picture: str | None,
+        low: float,
+        high: float,
+        value: Canvas | None,
+    ) -> Image.Image | str | None:
+        """The edge map of the layout that was switched to."""
+        if layout == EDGES_FROM_PICTURE:
+            return self.edges(visit, picture, low, high)
+        return self.draw(visit, value) if layout == EDGES_DRAWN else None
 
 
-def show(layout: str) -> list[Any]:
-    """What belongs to the chosen source: picture and thresholds, the canvas, the map."""
-    wanted = (layout == PICTURE, layout == DRAWING, layout != OFF)
-    return [gr.update(visible=visible) for visible in wanted]
+def show_columns(layout: str) -> list[Any]:
+    """Which columns belong to a layout: picture and thresholds, the canvas, the map."""
+    shown = (layout == EDGES_FROM_PICTURE, layout == EDGES_DRAWN, layout != EDGES_OFF)
+    return [gr.update(visible=visible) for visible in shown]
 
 
 def edges_panel() -> Edges:
@@ -119,50 +136,50 @@ def edges_panel() -> Edges:
     with gr.Accordion(
         t("Layout from edges (optional)"), open=False, elem_id="edges-panel"
     ) as panel:
-        choices = [(t(label), name) for name, label in SOURCE_LABELS.items()]
+        choices = [(t(text), name) for name, text in LAYOUT_LABELS.items()]
         layout = gr.Radio(
-            choices, value=OFF, label=t("Edges say where things go"), elem_id="edges-source"
+            choices, value=EDGES_OFF, label=t("Edges say where things go"), elem_id="edges-source"
         )
         with gr.Row():
             with gr.Column(visible=False, min_width=200, elem_id="edges-by-picture") as by_picture:
                 picture = upload(t("Picture"), 200, "edges-from")
-                low = gr.Slider(
-                    0, 500, CANNY_LOW, step=5, label=t("Low threshold"), elem_id="edges-low"
-                )
-                high = gr.Slider(
-                    0, 500, CANNY_HIGH, step=5, label=t("High threshold"), elem_id="edges-high"
-                )
+                low = _threshold(CANNY_LOW, t("Low threshold"), "edges-low")
+                high = _threshold(CANNY_HIGH, t("High threshold"), "edges-high")
             # Made when it is shown: an editor that starts out hidden can't be drawn on.
             with gr.Column(visible=False, min_width=280, elem_id="edges-by-hand") as by_hand:
-                canvas = gr.ImageEditor(
-                    blank_canvas(), label=t("Draw lines"), type="pil", format="png", sources=(),
-                    transforms=(), layers=False, buttons=[], height=EDITOR_PX,
-                    canvas_size=PAPER.size, fixed_canvas=True,
-                    brush=gr.Brush(default_size=5, colors=[INK], color_mode="fixed"),
-                    eraser=gr.Eraser(default_size=20), elem_id="edges-canvas",
-                    elem_classes="le-canvas",
-                )  # fmt: skip
+                drawing = canvas(
+                    t("Draw lines"),
+                    CANVAS_PX,
+                    LINE_COLOUR,
+                    brush_px=5,
+                    eraser_px=20,
+                    value=canvas_of_map(),
+                    elem_id="edges-canvas",
+                )
             with gr.Column(visible=False, min_width=160, elem_id="edges-map") as shown:
-                view = gr.Image(
-                    label=t("Edge map"), interactive=False, height=200, format="png",
-                    type="filepath", buttons=["download", "fullscreen"], elem_id="edge-map",
-                )  # fmt: skip
-    layout.change(show, layout, [by_picture, by_hand, shown], queue=False, **PRIVATE)
-    return Edges(panel, layout, picture, low, high, view, canvas)
+                view = result_picture(t("Edge map"), 200, "edge-map")
+    layout.change(show_columns, layout, [by_picture, by_hand, shown], queue=False, **PRIVATE)
+    return Edges(panel, layout, picture, low, high, view, drawing)
+
+
+def _threshold(value: int, label: str, elem_id: str) -> gr.Slider:
+    return gr.Slider(0, MAX_THRESHOLD, value, step=5, label=label, elem_id=elem_id)
 
 
 def wire_edges(actions: EdgesActions, edges: Edges, visit: gr.State) -> None:
     """Show the map of a picture or a drawing at once."""
+    source = [edges.picture, edges.low, edges.high]
+    latest: dict[str, Any] = {"trigger_mode": "always_last"}
     gr.on(
-        [edges.picture.change, edges.low.change, edges.high.change], actions.edges,
-        [visit, edges.picture, edges.low, edges.high], edges.view, trigger_mode="always_last",
-        api_name="edges", **QUIET,
-    )  # fmt: skip
-    edges.layout.input(
-        actions.switched,
-        [visit, edges.layout, edges.picture, edges.low, edges.high, edges.canvas], edges.view,
-        **PRIVATE,
-    )  # fmt: skip
-    edges.canvas.input(
-        actions.drawn, [visit, edges.canvas], edges.view, trigger_mode="always_last", **PRIVATE
+        [widget.change for widget in source],
+        actions.edges,
+        [visit, *source],
+        edges.view,
+        api_name="edges",
+        **latest,
+        **QUIET,
     )
+    edges.layout.input(
+        actions.switch, [visit, edges.layout, *source, edges.canvas], edges.view, **PRIVATE
+    )
+    edges.canvas.input(actions.draw, [visit, edges.canvas], edges.view, **latest, **PRIVATE)

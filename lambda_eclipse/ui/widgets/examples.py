@@ -10,7 +10,7 @@ SUBJECTS = Path(__file__).resolve().parents[3] / "assets" / "subjects"
 
 @dataclass(frozen=True)
 class Example:
-    """One card. group: a marked text. For Explore, four subjects: two of A, then two of B."""
+    """One example. group: a marked text. For Explore, four subjects: two of A, then two of B."""
 
     group: str
     prompt: str

@@ -18,7 +18,7 @@ def _cookie(value: str, age_s: int) -> str:
     )
 
 
-FORGET = _cookie("''", 0)
+DELETE_COOKIE = _cookie("''", 0)
 PAUSE_MS = 1500
 # Whoever walks through the list with arrow keys has not chosen yet: wait until they are through.
 SCRIPT = f"""
@@ -57,6 +57,8 @@ def _options() -> str:
 def language_chooser() -> gr.HTML:
     """The list of languages; the page starts anew in the one that is chosen."""
     return gr.HTML(
-        html_template=LazyText(_options), js_on_load=SCRIPT, apply_default_css=False,
+        html_template=LazyText(_options),
+        js_on_load=SCRIPT,
+        apply_default_css=False,
         elem_id="language",
-    )  # fmt: skip
+    )

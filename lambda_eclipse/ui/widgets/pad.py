@@ -1,16 +1,16 @@
-"""The square to drag: a Gradio component whose value is a point {"x": …, "y": …} in [0, 1]²."""
+"""The square to drag in: a component whose value is a point {"x": …, "y": …} in [0, 1]²."""
 
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.i18n import LazyText, mark, t
+from lambda_eclipse.ui.i18n import LazyText, t
 
-# The template never changes, so that Gradio has nothing to render again while a finger is down.
-# Where the handle is comes from two CSS variables; what a visitor typed goes in as textContent.
-# What must not be lost stands here, not in props: an update before the view is first shown, such as
-# a picture sent to a corner, leaves nothing of them but what it brings.
+# The template never changes, so that Gradio renders nothing again during a drag. Two CSS variables
+# place the handle; a visitor's words are set as textContent. Texts are in the template, not in
+# props: an update before the view is first shown, such as a picture sent to a corner, drops all
+# props that it does not set.
 TEMPLATE = """
 <div class="le-square">
   <span class="le-corner le-tl"></span><span class="le-corner le-tr"></span>
@@ -121,37 +121,29 @@ watch(['drawing', 'path'], () => { trail = []; show(); });
 show();
 """
 
-# In the order of the embeddings of a square.
-CORNER_LABELS: dict[str, str] = {
-    "top_left": mark("top left"),
-    "top_right": mark("top right"),
-    "bottom_left": mark("bottom left"),
-    "bottom_right": mark("bottom right"),
-}
-CORNER_NAMES = tuple(CORNER_LABELS)
-CORNERS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
+VERSION_LABELS = ("A1 + B1", "A2 + B1", "A1 + B2", "A2 + B2")
 
 
 def _template() -> str:
-    said = {
+    labels = {
         "handle": t("Point in the square"),
         "where": t("{x} percent across, {y} percent down", x="{x}", y="{y}"),
     }
-    return TEMPLATE.format(**{name: escape(text, quote=True) for name, text in said.items()})
+    return TEMPLATE.format(**{name: escape(text, quote=True) for name, text in labels.items()})
 
 
 class SquarePad(gr.HTML):
     """A square with a handle for mouse, touch and keyboard.
 
-    Events: `start` before the first move, `input` while the point moves, `release` when it was let
-    go (for the keyboard: half a second after the last key). While `drawing` is set, none of these
-    but `apply` comes, with the `points` of the line that was drawn, each [x, y]. `corners` are the
-    four labels from top left to bottom right; `backdrop` is a data URI of a picture to lay under
-    the square, or ""; `path` is a line to show.
+    Events: `start` before the first move, `input` while the point moves, `release` at the end of a
+    drag (for the keyboard: half a second after the last key). While `drawing` is set, the only
+    event is `apply`, with the drawn `points`, each [x, y]. `corners` are the four labels from top
+    left to bottom right; `backdrop` is the data URI of a picture below the square, or ""; `path` is
+    a line to show.
     """
 
     def __init__(self, value: Any = None, **kwargs: Any) -> None:
-        kwargs.setdefault("corners", list(CORNERS))
+        kwargs.setdefault("corners", list(VERSION_LABELS))
         kwargs.setdefault("backdrop", "")
         kwargs.setdefault("drawing", False)
         kwargs.setdefault("path", [])
@@ -172,7 +164,7 @@ class SquarePad(gr.HTML):
         return min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
 
     def postprocess(self, value: Any) -> dict[str, float]:
-        """Takes (x, y) or {"x": …, "y": …}."""
+        """The payload for (x, y) or {"x": …, "y": …}."""
         if isinstance(value, dict):
             value = value["x"], value["y"]
         x, y = value or (0.5, 0.5)
@@ -190,9 +182,9 @@ class SquarePad(gr.HTML):
 
 
 class Line(gr.JSON):
-    """A line of points [x, y] in [0, 1]², which is told to clients as just that."""
+    """A line of points [x, y] in [0, 1]², with that type in the API documentation."""
 
-    is_template = True  # the browser shows it as what it is derived from
+    is_template = True  # the browser renders it as its base class
 
     def api_info(self) -> dict[str, Any]:
         number = {"type": "number", "minimum": 0, "maximum": 1}

@@ -1,6 +1,6 @@
-"""The token strip: the prompt as the text encoder reads it, and what to mind about it.
+"""The token strip: the prompt's tokens, the subjects bound to them, and warnings.
 
-A mention of a subject's noun that is not the one it is bound to is a button that binds it.
+Other mentions of a subject's noun are buttons that bind the subject to them.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import gradio as gr
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.i18n.core_texts import told
 
-# One listener on the component: its inside is drawn anew with every letter that is typed.
+# One listener on the component: its content is replaced with every typed letter.
 SCRIPT = """
 element.addEventListener('click', (event) => {
   const chip = event.target.closest('button[data-subject]');
@@ -26,9 +26,9 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Chip:
-    """One token. owner: the subject it stands for. choice: (subject, mention) it can be bound to.
+    """One token. owner: the subject bound to it. choice: (subject, mention) that a click binds.
 
-    Subjects count from 0, mentions from 1. cut: it comes too late to be read.
+    Subjects count from 0, mentions from 1. cut: beyond the context length.
     """
 
     text: str
@@ -44,10 +44,10 @@ def read(
     mentions: Sequence[int],
     slots: Sequence[int],
 ) -> tuple[list[Chip], list[str]]:
-    """The chips of a prompt, and warnings: a noun missing, taken twice, many, or cut off.
+    """The chips of a prompt, and warnings: nouns missing, used twice, repeated, or cut off.
 
-    mentions: which mention each noun is bound to, from 1; 0 for the first that is free.
-    slots: the number, from 0, that each subject has on the page.
+    mentions: the mention that each noun is bound to, from 1; 0 for the first free one.
+    slots: the index of each subject's slot.
     """
     pieces, warnings = tokenizer.pieces(prompt), []
     limit = tokenizer.context_length - 2

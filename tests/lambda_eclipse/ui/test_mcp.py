@@ -21,8 +21,8 @@ from mcp.types import CallToolResult, Tool
 
 import app
 from lambda_eclipse.ui.engine import Engine
+from lambda_eclipse.ui.file_urls import path_of_url
 from lambda_eclipse.ui.i18n import language, t
-from lambda_eclipse.ui.own_files import own_path
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
 
@@ -102,12 +102,12 @@ def test_an_agent_names_what_was_uploaded_here_and_nothing_else(
 
 
 def test_only_addresses_of_files_here_are_paths() -> None:
-    assert own_path("http://localhost:80/gradio_api/file=/a/b%20c.png", 80) == "/a/b c.png"
+    assert path_of_url("http://localhost:80/gradio_api/file=/a/b%20c.png", 80) == "/a/b c.png"
     for other in (
         "http://localhost:81/gradio_api/file=/a.png", "http://a.org:80/gradio_api/file=/a.png",
         "http://localhost:80/x/gradio_api/file=/a.png", "http://[", "http://localhost:x/", "/a.png",
     ):  # fmt: skip
-        assert own_path(other, 80) is None
+        assert path_of_url(other, 80) is None
 
 
 @pytest.mark.parametrize("code", ["en", "de"])

@@ -22,15 +22,13 @@ from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.stacks import STACKS, Finetuning, load
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.handlers import ComposeActions
-from lambda_eclipse.ui.compose.jobs import Order
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.form import EMPTY
+from lambda_eclipse.ui.form import ComposeForm
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.run import Pace
-from lambda_eclipse.ui.teach import jobs as jobs_teach
+from lambda_eclipse.ui.teach import jobs as teach_jobs
 from lambda_eclipse.ui.teach.handlers import TeachActions
 from lambda_eclipse.ui.visit import Visit
-from lambda_eclipse.ui.widgets.edges import OFF
 
 HOW = Finetuning(rate=1e-2, batch=1, steps=10, last=0.5, cut_out=True, on_page=True)
 
@@ -56,9 +54,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def painted(engine: Engine, visit: Visit) -> str:
-    slots = [value for slot in [EMPTY] * 4 for value in slot]
-    form = ["a boat", *slots, OFF, None, 100, 200, None, 1, 2, 4, 7, False]
-    [*_, (gallery, *_)] = ComposeActions(engine).generate(visit, *form)
+    form = ComposeForm("a boat", count=1, steps=2, guidance=4, seed=7, randomize=False)
+    [*_, (gallery, *_)] = ComposeActions(engine).generate(visit, *form.to_values())
     return gallery[0][0]
 
 
@@ -84,13 +81,13 @@ def test_a_lesson_is_for_one_visit(engine: Engine, visit: Visit, photos: list[st
     mine = painted(engine, visit)
     assert pixels(mine) != pixels(asked)
     assert pixels(painted(engine, other)) == pixels(asked)
-    assert finetune.digest(unet) == shared and other.taught is None
+    assert finetune.digest(unet) == shared and other.finetuned is None
     recipe = recipes.read(mine)
-    assert check(recipe, visit.painter(engine.studio).models) == []
+    assert check(recipe, visit.studio(engine.studio).models) == []
     assert any("decoder" in line for line in check(recipe, engine.studio.models))
 
     *_, state = actions.forget(visit)
-    assert "as it came" in state and visit.taught is None
+    assert "as it came" in state and visit.finetuned is None
     assert pixels(painted(engine, visit)) == pixels(asked)
     with pytest.raises(gr.Error, match="learned nothing yet"):
         actions.use(visit)
@@ -107,21 +104,21 @@ def test_a_stop_keeps_what_was_learned(engine: Engine, visit: Visit, photos: lis
     done = visit.lesson.lesson.done
     assert 3 <= done <= 5
     *_, (_, _, after, progress, _) = actions.finish(visit)  # the worker is free by then
-    assert done <= visit.taught.steps <= done + 1 and visit.lesson is None
-    assert f"Learned for {visit.taught.steps} steps" in progress and Path(after).is_file()
+    assert done <= visit.finetuned.steps <= done + 1 and visit.lesson is None
+    assert f"Learned for {visit.finetuned.steps} steps" in progress and Path(after).is_file()
     assert next(iter(actions.finish(visit))) == (gr.skip(),) * 5
     visit.delete()
-    assert visit.taught is None and not Path(after).exists()
+    assert visit.finetuned is None and not Path(after).exists()
 
 
 def test_others_paint_between_the_steps_of_a_lesson(engine: Engine, photos: list[str]) -> None:
-    order = jobs_teach.Order((photos[0],), "cat", "a cat", 400)
-    lesson = engine.run(jobs_teach.teach, order)
+    order = teach_jobs.LessonForm((photos[0],), "cat", "a cat", 400)
+    lesson = engine.run(teach_jobs.teach, order)
     begun = next(update.payload for update in lesson if update.payload)
     finished = threading.Event()
 
     def paint() -> None:
-        list(engine.run(jobs.paint, Order("a boat", steps=2)))
+        list(engine.run(jobs.paint, ComposeForm("a boat", steps=2)))
         finished.set()
 
     threading.Thread(target=paint, daemon=True).start()
@@ -180,11 +177,11 @@ def test_the_app_takes_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_cost_is_told_before() -> None:
     pace = Pace()
-    assert pace.lesson_seconds(100, 8) is None
+    assert pace.training_seconds(100, 8) is None
     pace.note_step(0.01)
-    assert pace.lesson_seconds(100, 8) == pytest.approx(8)
-    pace.note_lesson(0.5)
-    assert pace.lesson_seconds(100, 8) == pytest.approx(50)
+    assert pace.training_seconds(100, 8) == pytest.approx(8)
+    pace.note_training_step(0.5)
+    assert pace.training_seconds(100, 8) == pytest.approx(50)
 
 
 def test_the_panel_in_a_browser(engine: Engine, chrome: Browser, photos: list[str]) -> None:

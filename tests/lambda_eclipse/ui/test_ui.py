@@ -20,25 +20,29 @@ from repository import ROOT
 import app
 from lambda_eclipse.explore.atlas import place
 from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import MAX_SEED
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.view import compose_view
 from lambda_eclipse.ui.engine import Engine, EngineError
-from lambda_eclipse.ui.explore import jobs as jobs_square
-from lambda_eclipse.ui.explore.form import backdrop
+from lambda_eclipse.ui.explore import jobs as explore_jobs
+from lambda_eclipse.ui.explore.backdrop import backdrop
 from lambda_eclipse.ui.explore.view import explore_view
-from lambda_eclipse.ui.form import MAX_SEED, STACKS_OWN, fresh_seed, read_seed, read_subjects
+from lambda_eclipse.ui.form import (
+    STACK_DEFAULT,
+    ComposeForm,
+    SlotForm,
+    SlotsForm,
+    fresh_seed,
+    read_seed,
+)
+from lambda_eclipse.ui.html import meter_html, progress_html
 from lambda_eclipse.ui.page import Page, build, launch
 from lambda_eclipse.ui.run import Pace, Update
-from lambda_eclipse.ui.text import meter_html, progress_html
+from lambda_eclipse.ui.square_form import SquareForm
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.examples import COMPOSE, EXPLORE
 from lambda_eclipse.ui.widgets.pad import SquarePad
 from lambda_eclipse.ui.widgets.strip import Chip, strip_html
-
-
-def call(engine: Engine, job, *arguments):
-    """Run a job to its end; its result."""
-    return next(update.result for update in engine.run(job, *arguments) if update.done)
 
 
 def ready(studio: FakeStudio) -> Engine:
@@ -101,7 +105,7 @@ def test_the_page_is_up_before_the_models_are() -> None:
 
 def test_a_page_leaves_steps_to_the_stack_until_it_is_known(demo: gr.Blocks) -> None:
     sliders = [b for b in demo.blocks.values() if b.elem_id in ("steps", "explore-steps")]
-    assert [slider.value for slider in sliders] == [STACKS_OWN] * 2
+    assert [slider.value for slider in sliders] == [STACK_DEFAULT] * 2
 
 
 def test_options() -> None:
@@ -172,14 +176,15 @@ def test_examples_are_complete(example) -> None:
 def test_slots_become_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(gr, "Warning", lambda message, title: warnings.append(message))
-    slot = [" cat ", "a.png", None, 0.5, 2]
-    empty = ["", None, None, 1, 0]
-    assert read_subjects([*slot, *empty]) == (jobs.Part("cat", "a.png", None, 0.5, 2),)
+    slot = SlotForm(" cat ", "a.png", None, 0.5, 2)
+    form = ComposeForm("a cat", SlotsForm.filled([SlotForm(), slot]).slots)
+    assert form.checked().subjects == (SlotForm("cat", "a.png", None, 0.5, 2),)
     assert not warnings
-    assert read_subjects(["<b>cat</b>", *empty[1:], "hat", *empty[1:]]) == ()
+    words = SlotsForm.filled([SlotForm("<b>cat</b>"), SlotForm("hat")])
+    assert ComposeForm("a cat", words.slots).checked().subjects == ()
     assert "“&lt;b&gt;cat&lt;/b&gt;”" in warnings[0] and len(warnings) == 2
     with pytest.raises(gr.Error, match="Subject 2 has a picture but no word"):
-        read_subjects([*slot, " ", "b.png", None, 1, 0])
+        ComposeForm("a cat", SlotsForm.filled([slot, SlotForm(" ", "b.png")]).slots).checked()
 
 
 def test_seeds() -> None:
@@ -249,7 +254,7 @@ def test_a_failed_start_is_told_and_tried_again() -> None:
     engine = Engine(open_studio)
     engine.load()
     assert engine.status().state == "failed" and "damaged" in engine.status().text
-    assert call(engine, lambda studio, run: 3) == 3
+    assert engine.result(lambda studio, run: 3) == 3
 
 
 def test_requests_fail_while_loading_fails() -> None:
@@ -257,7 +262,7 @@ def test_requests_fail_while_loading_fails() -> None:
         raise OSError("no weights here")
 
     with pytest.raises(EngineError, match="no weights here"):
-        call(Engine(open_studio), lambda studio, run: 3)
+        Engine(open_studio).result(lambda studio, run: 3)
     with pytest.raises(EngineError, match="no weights here"):
         Engine(open_studio).wait()
 
@@ -265,14 +270,14 @@ def test_requests_fail_while_loading_fails() -> None:
 def test_closing_the_stream_frees_the_worker_within_one_step() -> None:
     studio = FakeStudio(step_s=0.05)
     engine = ready(studio)
-    order = jobs.Order("a cat", steps=200)
+    order = ComposeForm("a cat", steps=200)
     updates = engine.run(jobs.paint, order)
     while not next(updates).text.endswith("step 3 of 200"):
         pass
     updates.close()
     steps = len(studio.steps_taken)
     began = time.monotonic()
-    assert call(engine, lambda studio, run: "free") == "free"
+    assert engine.result(lambda studio, run: "free") == "free"
     assert time.monotonic() - began < 0.5
     assert len(studio.steps_taken) <= steps + 2
 
@@ -287,7 +292,7 @@ def test_jobs_run_one_after_another() -> None:
         time.sleep(0.05)
         inside.pop()
 
-    threads = [threading.Thread(target=call, args=(engine, job)) for _ in range(4)]
+    threads = [threading.Thread(target=engine.result, args=(job,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -298,7 +303,7 @@ def test_jobs_run_one_after_another() -> None:
 def test_long_runs_show_pictures_taking_shape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lambda_eclipse.ui.run.PREVIEW_EVERY_S", 0.05)
     engine = ready(FakeStudio(step_s=0.02))
-    updates = list(engine.run(jobs.paint, jobs.Order("a cat", steps=20)))
+    updates = list(engine.run(jobs.paint, ComposeForm("a cat", steps=20)))
     assert any(update.previews for update in updates)
     fractions = [u.fraction for u in updates if u.fraction is not None]
     assert fractions == sorted(fractions) and fractions[-1] == 1
@@ -317,10 +322,17 @@ def test_the_pace_is_learned_from_what_is_painted() -> None:
 def test_corners_are_embedded_once(photo: str) -> None:
     studio = FakeStudio()
     engine = ready(studio)
-    pair = (jobs.Part("cat", photo), jobs.Part("cat", photo))
-    form = jobs_square.Square("a cat and a cat", pair, pair, (), 1, "slerp", 5, 3.0)
+    form = SquareForm(
+        "subjects",
+        "a cat and a cat",
+        *("cat", photo, photo),
+        *("cat", photo, photo),
+        steps=5,
+        guidance=3.0,
+        seed=1,
+    )
     for x in (0.0, 0.5):
-        call(engine, jobs_square.paint_point, form, x, 0.5)
+        engine.result(explore_jobs.paint_point, form, x, 0.5)
     assert studio.squares == 1
 
 

@@ -21,20 +21,23 @@ from lambda_eclipse.request import Request, Sampling
 from lambda_eclipse.stacks import STACKS, load
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.handlers import ComposeActions
-from lambda_eclipse.ui.compose.result_handlers import ResultsActions
-from lambda_eclipse.ui.compose.subject_handlers import SlotActions, file_stem
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.form import EMPTY, STACKS_OWN
-from lambda_eclipse.ui.visit import Visit
-from lambda_eclipse.ui.widgets.brush import painted_mask, under_brush
-from lambda_eclipse.ui.widgets.edges import (
-    DRAWING,
-    OFF,
-    PICTURE,
-    EdgesActions,
-    blank_canvas,
-    drawn_map,
+from lambda_eclipse.ui.form import (
+    EDGES_DRAWN,
+    EDGES_FROM_PICTURE,
+    EDGES_OFF,
+    STACK_DEFAULT,
+    ComposeForm,
+    SlotForm,
+    SlotsForm,
 )
+from lambda_eclipse.ui.jobs import subject_of
+from lambda_eclipse.ui.results.handlers import ResultsActions
+from lambda_eclipse.ui.subjects import jobs as subject_jobs
+from lambda_eclipse.ui.subjects.brush import mask_of_canvas, with_mask
+from lambda_eclipse.ui.subjects.handlers import SubjectActions, file_stem
+from lambda_eclipse.ui.visit import Visit
+from lambda_eclipse.ui.widgets.edges import EdgesActions, canvas_of_map, map_of_canvas
 from lambda_eclipse.ui.widgets.strip import read
 
 
@@ -55,18 +58,14 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def slots(*parts: tuple) -> list:
-    """The flat values of four slots."""
-    filled = [tuple(part) + EMPTY[len(part) :] for part in parts]
-    return [value for slot in [*filled, *[EMPTY] * (4 - len(filled))] for value in slot]
+    """The values of all slots; parts: the first values of the first slots."""
+    return SlotsForm.filled([SlotForm(*part) for part in parts]).to_values()
 
 
 def generate(engine: Engine, visit: Visit, prompt: str, *parts: tuple, **changes) -> tuple:
-    form = {
-        "layout": OFF, "edges_from": None, "edges_low": 100, "edges_high": 200, "edge_map": None,
-        "count": 3, "steps": 3, "guidance": 4, "seed": 7, "randomize": False, "with_recipe": True,
-    } | changes  # fmt: skip
-    actions = ComposeActions(engine)
-    *_, last = actions.generate(visit, prompt, *slots(*parts), *form.values())
+    values = {"count": 3, "steps": 3, "guidance": 4, "seed": 7, "randomize": False} | changes
+    values |= zip(SlotsForm.names(), slots(*parts), strict=True)
+    *_, last = ComposeActions(engine).generate(visit, prompt, **values)
     return last
 
 
@@ -78,61 +77,65 @@ def test_a_mask_comes_back_from_under_the_brush(size: tuple[int, int]) -> None:
     mask = Image.new("L", size)
     box = (size[0] // 4, size[1] // 4, size[0] // 2, size[1] // 2)
     mask.paste(255, box)
-    editor = under_brush(Image.new("RGB", size, "navy"), mask)
-    back = painted_mask(editor, size)
+    editor = with_mask(Image.new("RGB", size, "navy"), mask)
+    back = mask_of_canvas(editor, size)
     assert back.size == size
     same = (np.asarray(back) > 128) == (np.asarray(mask) > 128)
     assert same.mean() > 0.97
     for nothing in (None, {}, {"layers": []}, {**editor, "layers": [Image.new("RGBA", (9, 9))]}):
         with pytest.raises(ValueError, match="Nothing is painted"):
-            painted_mask(nothing, size)
+            mask_of_canvas(nothing, size)
 
 
 def test_candidates_are_offered_and_taken(engine: Engine, visit: Visit, photo: str) -> None:
-    actions = SlotActions(engine)
-    shown, editor = actions.candidates_of(visit, 1, *slots(("cat", photo)))
+    actions = SubjectActions(engine)
+    shown, editor = actions.candidates(visit, 1, *slots(("cat", photo)))
     assert shown[0][1] == "Cut out from its plain ground"
     assert len(shown) == len(visit.masks) >= 2 and editor["layers"][0].getbbox()
-    *masks, _ = actions.take_candidate(SimpleNamespace(index=len(shown) - 1), visit, 2)
+    *masks, _ = actions.choose_candidate(SimpleNamespace(index=len(shown) - 1), visit, 2)
     assert [isinstance(mask, str) for mask in masks] == [False, True, False, False]
     _, note, _ = actions.mask(visit, photo, masks[1])
     assert note == "Cut out by hand"
-    assert actions.candidates_of(visit, 3, *slots(("cat", photo))) == ([], None)
+    assert actions.candidates(visit, 3, *slots(("cat", photo))) == ([], None)
 
 
 def test_the_bench_is_filled_once(engine: Engine, visit: Visit, photo: str, tmp_path: Path) -> None:
-    actions = SlotActions(engine)
-    first, _ = actions.candidates_of(visit, 1, *slots(("cat", photo)))
+    actions = SubjectActions(engine)
+    first, _ = actions.candidates(visit, 1, *slots(("cat", photo)))
     masks = visit.masks
-    assert actions.candidates_of(visit, 1, *slots(("cat", photo))) == (gr.skip(), gr.skip())
+    assert actions.candidates(visit, 1, *slots(("cat", photo))) == (gr.skip(), gr.skip())
     assert visit.masks is masks and len(masks) == len(first)
-    other, _ = actions.candidates_of(visit, 2, *slots(("cat", photo), ("toy", photo)))
+    other, _ = actions.candidates(visit, 2, *slots(("cat", photo), ("toy", photo)))
     assert len(other) == len(first)
-    again, _ = actions.candidates_of(visit, 1, *slots(("cat", photo)))
+    again, _ = actions.candidates(visit, 1, *slots(("cat", photo)))
     assert {path for path, _ in again}.isdisjoint(path for path, _ in first)
-    assert actions.close_bench(visit).visible is False  # what was in it is gone with it
-    assert len(actions.candidates_of(visit, 1, *slots(("cat", photo)))[0]) == len(first)
+    assert actions.close_editor(visit).visible is False  # what was in it is gone with it
+    assert len(actions.candidates(visit, 1, *slots(("cat", photo)))[0]) == len(first)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     for _ in range(2):
         with pytest.raises(gr.Error, match="could not be read"):
-            actions.candidates_of(visit, 1, *slots(("cat", str(broken))))
+            actions.candidates(visit, 1, *slots(("cat", str(broken))))
 
 
 def test_words_are_proposed_and_put_into_the_prompt(
     engine: Engine, visit: Visit, photo: str
 ) -> None:
-    actions = SlotActions(engine)
-    proposed = actions.words_of(visit, 1, *slots(("", photo))).choices
-    assert len(proposed) == jobs.PROPOSALS and all(" %" in label for label, _ in proposed)
-    assert actions.take_word(2, "hat", "a cat.")[1:] == ["hat", *[gr.skip()] * 2, "a cat and a hat"]
-    assert actions.take_word(1, "cat", "a cat.")[-1] == gr.skip()
-    assert actions.take_word(1, "cat", " ")[-1] == "a cat"
+    actions = SubjectActions(engine)
+    proposed = actions.propose_nouns(visit, 1, *slots(("", photo))).choices
+    assert len(proposed) == subject_jobs.PROPOSALS and all(" %" in label for label, _ in proposed)
+    assert actions.choose_noun(2, "hat", "a cat.")[1:] == [
+        "hat",
+        *[gr.skip()] * 2,
+        "a cat and a hat",
+    ]
+    assert actions.choose_noun(1, "cat", "a cat.")[-1] == gr.skip()
+    assert actions.choose_noun(1, "cat", " ")[-1] == "a cat"
 
 
 def test_a_card_fills_a_slot_and_paints_the_same(engine: Engine, visit: Visit, photo: str) -> None:
-    actions = SlotActions(engine)
-    card = actions.card(visit, 1, *slots(("cat", photo))).value["path"]
+    actions = SubjectActions(engine)
+    card = actions.save_card(visit, 1, *slots(("cat", photo))).value["path"]
     assert visit.shelf[0][1] == "cat" and Path(card).name == "cat.card.png"
     assert actions.noun_of_card(card, "") == "cat"
     assert actions.noun_of_card(photo, "") == actions.noun_of_card(card, "dog") == gr.skip()
@@ -143,7 +146,7 @@ def test_a_card_fills_a_slot_and_paints_the_same(engine: Engine, visit: Visit, p
     for (one, _), (other, _) in zip(from_photo, from_card, strict=True):
         assert Image.open(one).tobytes() == Image.open(other).tobytes()
     with pytest.raises(gr.Error, match="Subject 2 has no picture"):
-        actions.card(visit, 2, *slots(("cat", photo)))
+        actions.save_card(visit, 2, *slots(("cat", photo)))
 
 
 def test_file_names_come_from_letters_only() -> None:
@@ -200,10 +203,10 @@ def test_the_risk_and_the_cost_are_told_before(engine: Engine, photo: str) -> No
 
 
 def test_a_drawing_is_an_edge_map() -> None:
-    assert drawn_map(None, 64) is None and drawn_map(blank_canvas(), 64) is None
+    assert map_of_canvas(None, 64) is None and map_of_canvas(canvas_of_map(), 64) is None
     lines = Image.new("RGB", (64, 64))
     ImageDraw.Draw(lines).line((5, 5, 60, 40), fill="white", width=2)
-    found = drawn_map(blank_canvas(lines), 64)
+    found = map_of_canvas(canvas_of_map(lines), 64)
     assert found.size == (64, 64) and {c for _, c in found.convert("L").getcolors()} == {0, 255}
     agree = np.asarray(found.convert("L")) == np.asarray(lines.convert("L"))
     assert agree.mean() > 0.97
@@ -215,12 +218,16 @@ def test_edges_are_used_where_they_are_switched_on(
     actions = EdgesActions(engine)
     lines = Image.new("RGB", (384, 384))
     ImageDraw.Draw(lines).line((50, 50, 300, 300), fill="white", width=8)
-    drawn = actions.switched(visit, DRAWING, None, 100, 200, blank_canvas(lines))
-    for layout, has_canny, has_edges in ((OFF, 0, 0), (PICTURE, 1, 0), (DRAWING, 0, 1)):
+    drawn = actions.switch(visit, EDGES_DRAWN, None, 100, 200, canvas_of_map(lines))
+    for layout, has_canny, has_edges in (
+        (EDGES_OFF, 0, 0),
+        (EDGES_FROM_PICTURE, 1, 0),
+        (EDGES_DRAWN, 0, 1),
+    ):
         generate(engine, visit, "a boat", layout=layout, edges_from=photo, edge_map=drawn)
         request = engine.studio.requests[-1]
         assert (request.canny is not None, request.edges is not None) == (has_canny, has_edges)
-    assert actions.switched(visit, OFF, photo, 100, 200, None) is None
+    assert actions.switch(visit, EDGES_OFF, photo, 100, 200, None) is None
 
 
 # What is finished
@@ -230,7 +237,7 @@ def test_pictures_are_those_of_the_studio_and_carry_their_recipe(
     engine: Engine, visit: Visit, photo: str
 ) -> None:
     gallery, seed, note, meters = generate(engine, visit, "a cat", ("cat", photo), count=BATCH + 1)
-    subject = jobs.subject(engine.studio, jobs.Part("cat", photo))
+    subject = subject_of(engine.studio, SlotForm("cat", photo))
     wanted = engine.studio.generate(
         Request("a cat", (subject,), seed=7, count=BATCH + 1, sampling=Sampling(3, 4.0))
     )
@@ -246,11 +253,11 @@ def test_pictures_are_those_of_the_studio_and_carry_their_recipe(
 
 def test_a_form_that_leaves_its_steps_to_the_stack(engine: Engine, visit: Visit) -> None:
     stack = engine.studio.models.stack
-    generate(engine, visit, "a boat", steps=STACKS_OWN, guidance=9)
-    request = visit.shown[0].painted.recipe.request
-    assert (request.steps, request.guidance) == (stack.steps, stack.guidance)
-    assert engine.steps(STACKS_OWN) == stack.steps and engine.steps(7) == 7
-    assert Engine(lambda progress: FakeStudio()).steps(STACKS_OWN) == 0  # not known yet
+    generate(engine, visit, "a boat", steps=STACK_DEFAULT, guidance=9)
+    request = visit.gallery[0].painted.recipe.request
+    assert (request.sampling.steps, request.sampling.guidance) == (stack.steps, stack.guidance)
+    assert engine.steps(STACK_DEFAULT) == stack.steps and engine.steps(7) == 7
+    assert Engine(lambda progress: FakeStudio()).steps(STACK_DEFAULT) == 0  # not known yet
 
 
 def test_the_recipe_can_be_left_out(engine: Engine, visit: Visit) -> None:
@@ -262,14 +269,14 @@ def test_the_recipe_can_be_left_out(engine: Engine, visit: Visit) -> None:
 
 def test_a_stop_keeps_what_is_finished(engine: Engine, visit: Visit) -> None:
     running = ComposeActions(engine).generate(
-        visit, "a boat", *slots(), OFF, None, 100, 200, None, 3 * BATCH, 3, 4, 1, False, True
+        visit, "a boat", count=3 * BATCH, steps=3, guidance=4, seed=1, randomize=False
     )
     for gallery, *_ in running:
         if isinstance(gallery, list) and len(gallery) == BATCH:
             break
     running.close()
-    assert [kept.painted.picture.seed for kept in visit.history] == [1, 2]
-    assert visit.shown == visit.history
+    assert [entry.painted.picture.seed for entry in visit.history] == [1, 2]
+    assert visit.gallery == visit.history
 
 
 def test_variations_and_leave_one_out(engine: Engine, visit: Visit, photo: str) -> None:
@@ -289,10 +296,10 @@ def test_variations_and_leave_one_out(engine: Engine, visit: Visit, photo: str) 
     for path, _ in gallery:
         point = recipes.read(path).embedding
         assert not np.allclose(point, first.painted.picture.embedding)
-    visit.choose(visit.shown[0])
+    visit.choose(visit.gallery[0])
     assert "no subjects to leave out" in actions.costs(visit, 1)[1]
     visit.choose(first)
-    *_, (gallery, _, _) = actions.without(visit, True)
+    *_, (gallery, _, _) = actions.leave_one_out(visit, True)
     assert [caption for _, caption in gallery] == ['without "cat"', 'without "hat"']
     assert recipes.read(gallery[0][0]).request.subjects[0].strength == 0
     assert len(visit.history) == 5
@@ -319,8 +326,9 @@ def test_results_go_into_slots_corners_and_back_into_the_form(
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_form_becomes_a_corner(engine: Engine, visit: Visit, photo: str, wanted: bool) -> None:
-    form = ["a cat", *slots(("cat", photo)), OFF, None, 100, 200, None, 4, 50, 4, 3, False]
-    *_, last = ComposeActions(engine).corner(visit, "top_right", wanted, *form)
+    subjects = SlotsForm.filled([SlotForm("cat", photo)]).slots
+    form = ComposeForm("a cat", subjects, count=4, steps=50, guidance=4, seed=3, randomize=False)
+    *_, last = ComposeActions(engine).corner(visit, "top_right", wanted, *form.to_values())
     assert [isinstance(corner, str) for corner in last] == [False, True, False, False, False]
     recipe = recipes.read(last[1])  # the square needs it in any case
     assert (recipe.request.sampling.steps, recipe.request.count, recipe.request.seed) == (4, 1, 3)
@@ -353,8 +361,8 @@ def test_a_visit_deletes_its_files_and_no_one_elses(
     other = Visit()
     theirs = generate(engine, other, "a boat", count=1)[0][0][0]
     mine = generate(engine, visit, "a cat", ("cat", str(upload)), count=1)[0][0][0]
-    SlotActions(engine).mask(visit, str(upload))
-    SlotActions(engine).mask(visit, photo)  # like an example's: not in the upload folder
+    SubjectActions(engine).mask(visit, str(upload))
+    SubjectActions(engine).mask(visit, photo)  # like an example's: not in the upload folder
     assert any(str(upload) in repr(key) for key in engine._cache)
     engine.forget(visit.delete())
     assert not any(str(upload) in repr(key) for key in engine._cache)

@@ -20,13 +20,13 @@ from lambda_eclipse.keep.card import read_card
 from lambda_eclipse.keep.png import NoRecipeError
 from lambda_eclipse.keep.reproduction import point_of, reproduce
 from lambda_eclipse.request import Request, Sampling, Subject
-from lambda_eclipse.ui.compose.result_handlers import ResultsActions
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore.exports import ExportActions, points_of
-from lambda_eclipse.ui.explore.handlers import AS_BEFORE, ExploreActions
-from lambda_eclipse.ui.form import STACKS_OWN
-from lambda_eclipse.ui.keep.handlers import FORM_VALUES, KeepActions, shipped, sign
+from lambda_eclipse.ui.explore.handlers import NO_CHANGE, ExploreActions
+from lambda_eclipse.ui.form import STACK_DEFAULT, ComposeForm
+from lambda_eclipse.ui.keep.handlers import KeepActions, identicon, shipped
 from lambda_eclipse.ui.page import build, launch
+from lambda_eclipse.ui.results.handlers import ResultsActions
 from lambda_eclipse.ui.visit import Visit
 
 
@@ -92,14 +92,14 @@ def test_a_square_that_leaves_its_steps_to_the_stack(
     engine: Engine, visit: Visit, files: list[str]
 ) -> None:
     actions, stack = ExploreActions(engine), engine.studio.models.stack
-    left = form(files, steps=STACKS_OWN, guidance=9)
+    left = form(files, steps=STACK_DEFAULT, guidance=9)
     for painted, steps in (
-        (actions.quick(visit, (0.3, 0.5), True, *left), stack.draft_steps),
+        (actions.draft_at_pad(visit, (0.3, 0.5), True, *left), stack.draft_steps),
         (actions.at(visit, *left, 0.3, 0.5), stack.steps),
     ):
         *_, (path, note) = painted
         request = recipes.read(path).request
-        assert (request.steps, request.guidance) == (steps, stack.guidance)
+        assert (request.sampling.steps, request.sampling.guidance) == (steps, stack.guidance)
         assert f"{steps} steps" in note
 
 
@@ -107,19 +107,19 @@ def test_a_draft_shows_while_the_point_moves(
     engine: Engine, visit: Visit, files: list[str]
 ) -> None:
     actions = ExploreActions(engine)
-    *_, (_, note) = actions.quick(visit, (0.4, 0.5), True, *form(files, steps=20))
+    *_, (_, note) = actions.draft_at_pad(visit, (0.4, 0.5), True, *form(files, steps=20))
     assert "4 steps" in note
-    *_, (_, note) = actions.quick_sliders(visit, *form(files, steps=20), 0.4, 0.6, True)
+    *_, (_, note) = actions.draft_at_sliders(visit, *form(files, steps=20), 0.4, 0.6, True)
     assert "4 steps" in note and "(0.40, 0.60)" in note
     # Where it comes to rest the full picture is painted once, and no draft takes its place.
     *_, (_, note) = actions.at_sliders(visit, *form(files, steps=20), 0.4, 0.6, True)
     assert "20 steps" in note
     for moved in (
         actions.at_sliders(visit, *form(files, steps=20), 0.4, 0.6, True),
-        actions.quick(visit, (0.4, 0.6), True, *form(files, steps=20)),
-        actions.quick(visit, (0.4, 0.5), True, *form([*files[:3], None])),
+        actions.draft_at_pad(visit, (0.4, 0.6), True, *form(files, steps=20)),
+        actions.draft_at_pad(visit, (0.4, 0.5), True, *form([*files[:3], None])),
     ):
-        assert list(moved) == [AS_BEFORE]
+        assert list(moved) == [NO_CHANGE]
 
 
 def test_cells_are_painted_once(engine: Engine, visit: Visit, files: list[str]) -> None:
@@ -157,7 +157,7 @@ def test_a_stopped_grid_keeps_its_cells(engine: Engine, visit: Visit, files: lis
     path, x, y, point = actions.open_cell(SimpleNamespace(index=7), visit, 4, True)
     assert Path(path).name == "row-2-column-4-seed-4.png"
     assert (x, y) == point == (1.0, float(Fraction(1, 3)))
-    assert actions.lay_under(visit, 4)["backdrop"].startswith("data:image/jpeg")
+    assert actions.show_backdrop(visit, 4)["backdrop"].startswith("data:image/jpeg")
 
 
 def test_the_atlas_is_exported(engine: Engine, visit: Visit, files: list[str]) -> None:
@@ -262,7 +262,7 @@ def test_a_path_may_be_drawn() -> None:
 
 def test_a_png_brings_back_its_form(engine: Engine, visit: Visit, painted: str) -> None:
     *values, found = KeepActions(engine).restore(visit, painted)
-    assert len(values) == FORM_VALUES and "Nothing is different" in found
+    assert len(values) == len(ComposeForm.names()) and "Nothing is different" in found
     prompt, noun, card, mask, strength, mention = values[:6]
     assert (prompt, noun, mask, strength, mention) == (
         "a cat and a cat in a hat",
@@ -310,11 +310,11 @@ def test_history_and_shelf(engine: Engine, visit: Visit, painted: str) -> None:
     assert len(actions.history(visit)) == 1
     assert "a cat and a cat" in actions.choose(SimpleNamespace(index=0), visit)
     assert actions.shelf(visit) == shipped() and ("cat" in dict(shipped()).values())
-    *values, note = actions.take(SimpleNamespace(index=0), visit, 4)
+    *values, note = actions.load(SimpleNamespace(index=0), visit, 4)
     assert values[15:17] == [shipped()[0][1], shipped()[0][0]] and "subject 4" in note
     with pytest.raises(gr.Error, match="no card in this picture"):
         actions.shelve(visit, painted)
-    assert sign([0.0] * 16).getbbox() and sign([1.0] * 16).getbbox()
+    assert identicon([0.0] * 16).getbbox() and identicon([1.0] * 16).getbbox()
 
 
 # Over the wire

@@ -1,20 +1,15 @@
-"""Small pieces of HTML, and errors as messages. Whatever a visitor typed is escaped here."""
+"""Small pieces of HTML; what a visitor typed is escaped."""
 
-import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import zip_longest
 
-import gradio as gr
-
-from lambda_eclipse.messages import StudioError
-from lambda_eclipse.ui.engine import EngineError, Status
-from lambda_eclipse.ui.i18n import t, translate
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.engine import Status
+from lambda_eclipse.ui.i18n import t
+from lambda_eclipse.ui.jobs import Painted
 from lambda_eclipse.ui.run import Pace, Update
 
-log = logging.getLogger(__name__)
+MAX_NOUN = 40  # letters of a noun beside its bar
 
 
 def status_html(status: Status) -> str:
@@ -53,9 +48,25 @@ def meter_html(
     return f'<h3>{escape(title)}</h3><ul class="le-meters">{lines}</ul>' if lines else ""
 
 
-def section_html(head: str, about: str) -> str:
-    """A heading and what its section is for, from two marked texts."""
-    return f"<h3>{escape(t(head))}</h3><p>{escape(t(about))}</p>"
+def likeness_html(finished: Sequence[Painted]) -> str:
+    """For each picture, how like each subject and the prompt it is."""
+    blocks = []
+    for one in finished:
+        if one.likeness is None:
+            continue
+        scores = [(_short(score.label), score) for score in one.likeness.subjects]
+        scores.append((t("whole prompt"), one.likeness.text))
+        rows = [(name, score.fraction, f"{score.cosine:.2f}") for name, score in scores]
+        blocks.append(f"<div>{meter_html(rows, one.label)}</div>")
+    if not blocks:
+        return ""
+    head = escape(t("How like its subjects each picture is, as CLIP sees it"))
+    return f'<h2>{head}</h2><div class="le-likeness">{"".join(blocks)}</div>'
+
+
+def section_html(heading: str, about: str) -> str:
+    """A heading and a paragraph, from two marked texts."""
+    return f"<h3>{escape(t(heading))}</h3><p>{escape(t(about))}</p>"
 
 
 def cost_text(pace: Pace, pictures: int, steps: int) -> str:
@@ -74,40 +85,5 @@ def duration_text(seconds: float | None) -> str:
     return t("Takes about {minutes} min on this machine.", minutes=round(seconds / 60, 1))
 
 
-def readable(error: Exception) -> gr.Error:
-    """What the core raised, as a message; a visitor never sees a traceback."""
-    if isinstance(error, gr.Error):
-        return error
-    if isinstance(error, ValueError | EngineError | FileNotFoundError):
-        text = translate(error.text) if isinstance(error, StudioError) else told(str(error))
-        message = escape(text, quote=False)
-        return gr.Error(message, title=t("That did not work"), print_exception=False)
-    log.error("a request failed", exc_info=error)
-    message = escape(
-        t(
-            "Something unexpected happened ({kind}). The server's log has the details.",
-            kind=type(error).__name__,
-        )
-    )
-    return gr.Error(message, title=t("Unexpected failure"), print_exception=False)
-
-
-@contextmanager
-def reading() -> Iterator[None]:
-    """Whatever is raised inside becomes a message."""
-    try:
-        yield
-    except Exception as error:
-        raise readable(error) from error
-
-
-def reporting(values: Iterator[tuple], blank: tuple) -> Iterator[tuple]:
-    """The values of a handler; `blank` before an error, so that no bar stays half full beside it.
-
-    Not an event on failure: the browser takes a stop for one, too.
-    """
-    try:
-        yield from values
-    except Exception as error:
-        yield blank
-        raise readable(error) from error
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_NOUN else text[: MAX_NOUN - 1] + "…"

@@ -1,4 +1,4 @@
-"""Example cards: small pictures and a sentence that run at a click."""
+"""The examples to click: small pictures and a prompt, which is painted at once."""
 
 import base64
 import html
@@ -15,7 +15,7 @@ from lambda_eclipse.ui.widgets.examples import Example
 
 THUMB_PX = 72
 
-# One listener on the component: the cards below may be drawn anew, the element stays.
+# One listener on the component: its content is replaced, the element stays.
 SCRIPT = """
 element.addEventListener('click', (event) => {
   const card = event.target.closest('button[data-index]');
@@ -26,7 +26,7 @@ element.addEventListener('click', (event) => {
 
 @cache
 def thumbnail(path: str) -> str:
-    """A small picture as a data URI, so that the page needs no further file."""
+    """A small picture as a data URI, so that the page loads no further file."""
     with Image.open(path) as picture:
         small = picture.convert("RGBA")
         small.thumbnail((THUMB_PX, THUMB_PX))
@@ -35,7 +35,7 @@ def thumbnail(path: str) -> str:
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
 
 
-def _card(index: int, example: Example) -> str:
+def _button(index: int, example: Example) -> str:
     pictures = "".join(
         f'<img src="{thumbnail(str(path))}" alt="" width="40" height="40">'
         for path in example.files()
@@ -51,19 +51,19 @@ def _template(examples: Sequence[Example], title: str) -> str:
     groups = []
     complete = [example for example in examples if example.complete()]
     for name, members in groupby(enumerate(complete), key=lambda pair: pair[1].group):
-        cards = "".join(_card(index, example) for index, example in members)
+        buttons = "".join(_button(index, example) for index, example in members)
         groups.append(
             f'<div class="le-group"><h3>{html.escape(t(name))}</h3>'
-            f'<div class="le-cards">{cards}</div></div>'
+            f'<div class="le-cards">{buttons}</div></div>'
         )
     head = f"<h2>{html.escape(t(title))}</h2>" if groups else ""
     return f'<div class="le-examples">{head}{"".join(groups)}</div>'
 
 
-def example_cards(examples: Sequence[Example], title: str, elem_id: str) -> gr.HTML:
-    """Cards by group, below a marked `title`.
+def example_list(examples: Sequence[Example], title: str, elem_id: str) -> gr.HTML:
+    """Examples by group, below a marked `title`.
 
-    The click event carries `index` among the examples that are complete.
+    The click event has the `index` among the complete examples.
     """
     return gr.HTML(
         html_template=LazyText(lambda: _template(examples, title)),

@@ -1,0 +1,71 @@
+"""Settings that several views have: seed, sampling, the recipe switch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from lambda_eclipse import paper
+from lambda_eclipse.request import MAX_SEED
+from lambda_eclipse.ui.form import STACK_DEFAULT
+from lambda_eclipse.ui.i18n import t
+
+
+@dataclass(frozen=True)
+class SamplingPanel:
+    """Widgets whose defaults depend on the stack."""
+
+    steps: gr.Slider
+    guidance: gr.Slider
+
+
+def sampling_panel(prefix: str = "") -> SamplingPanel:
+    """Steps and guidance in a closed panel; the stack decides until it is loaded."""
+    with (
+        gr.Accordion(t("Sampling"), open=False, elem_id=f"{prefix}sampling-panel"),
+        gr.Row(),
+    ):
+        steps = gr.Slider(
+            0,
+            100,
+            STACK_DEFAULT,
+            step=1,
+            label=t("Steps"),
+            info=t("0: as is best for the stack, guidance too"),
+            elem_id=f"{prefix}steps",
+        )
+        guidance = gr.Slider(
+            0,
+            20,
+            paper.GUIDANCE,
+            step=0.5,
+            label=t("Guidance"),
+            elem_id=f"{prefix}guidance",
+        )
+    return SamplingPanel(steps, guidance)
+
+
+def seed_input(elem_id: str, **options: Any) -> gr.Number:
+    """The seed."""
+    return gr.Number(
+        label=t("Seed"),
+        value=0,
+        precision=0,
+        minimum=0,
+        maximum=MAX_SEED,
+        elem_id=elem_id,
+        **options,
+    )
+
+
+def recipe_switch(elem_id: str) -> gr.Checkbox:
+    """Whether PNGs carry their recipe."""
+    return gr.Checkbox(
+        label=t("Write the recipe into each PNG"),
+        info=t(
+            "It lets anyone paint the picture again, and holds what the model "
+            "knows of your subjects, but no photo."
+        ),
+        value=True,
+        elem_id=elem_id,
+    )
