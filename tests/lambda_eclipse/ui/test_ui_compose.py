@@ -123,7 +123,7 @@ def test_words_are_proposed_and_put_into_the_prompt(
 ) -> None:
     actions = SubjectActions(engine)
     proposed = actions.propose_nouns(visit, 1, *slots(("", photo))).choices
-    assert len(proposed) == subject_subject_jobs.PROPOSALS and all(" %" in label for label, _ in proposed)
+    assert len(proposed) == subject_jobs.PROPOSALS and all(" %" in label for label, _ in proposed)
     assert actions.choose_noun(2, "hat", "a cat.")[1:] == [
         "hat",
         *[gr.skip()] * 2,
