@@ -11,6 +11,7 @@ try:  # Spaces that lend a GPU per call need this before anything imports torch.
 except ImportError:
     spaces = None
 
+from lambda_eclipse.options import add_stack_options, sources
 from lambda_eclipse.ui.compose.jobs import warm_up
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.page import build, launch
@@ -19,10 +20,7 @@ from lambda_eclipse.ui.page import build, launch
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stack", choices=["auto", "pocket", "kandinsky"], default="auto")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda", "mps"], default="auto")
-    parser.add_argument("--decoder", metavar="FOLDER", help="instead of the stack's own")
-    parser.add_argument("--prior", metavar="PATH", help="folder of a prior in the stack's place")
+    add_stack_options(parser)
     parser.add_argument("--host", help="address to listen on; default: this machine only")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--share", action="store_true", help="make a public link (off by default)")
@@ -40,8 +38,7 @@ def main() -> None:
     def open_studio(progress: Callable[[str], None]) -> Any:
         from lambda_eclipse.pipeline import Studio
 
-        sources = {part: path for part in ("prior", "decoder") if (path := getattr(chosen, part))}
-        return Studio.open(chosen.stack, chosen.device, progress=progress, sources=sources)
+        return Studio.open(chosen.stack, chosen.device, progress, sources(chosen))
 
     lends_gpu = bool(spaces and os.environ.get("SPACES_ZERO_GPU"))
     engine = Engine(

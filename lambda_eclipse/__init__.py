@@ -2,7 +2,7 @@
 
 from lambda_eclipse import Request, Studio, Subject
 
-studio = Studio.open("pocket")
+studio = Studio.open()
 [picture] = studio.generate(Request("a cat on the beach", (Subject("cat", "my_cat.jpg"),)))
 picture.image.save("cat.png")
 """

@@ -6,25 +6,31 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from lambda_eclipse.images import flatten
+from lambda_eclipse.images import PictureError, flatten
 from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW, MAX_CANNY
 
 
 def edge_map(
-    image: Image.Image, low: float = CANNY_LOW, high: float = CANNY_HIGH, *, size_px: int
+    image: Image.Image,
+    low: float = CANNY_LOW,
+    high: float = CANNY_HIGH,
+    *,
+    size_px: int,
 ) -> Image.Image:
     """Canny edges of a picture: RGB, size_px × size_px, white lines on black.
 
-    The picture is cropped to its central square first, as the encoder would do, so that the
-    map is exactly what is encoded. `low` and `high` are the hysteresis thresholds on the
-    gradient of 8-bit grey levels, 0 <= low <= high <= 1000.
-    Raises ValueError for thresholds out of order or range.
+    The picture is cropped to its central square first, as the encoder does. low, high: hysteresis
+    thresholds on the gradient of 8-bit grey levels, 0 <= low <= high <= 1000.
+    Raises PictureError for thresholds out of order or range.
     """
     if not 0 <= low <= high <= MAX_CANNY:
-        raise ValueError(
-            f"Canny thresholds {low} and {high}: the low one must be at least 0 and not above "
-            "the high one, which may be 1000 at most."
+        raise PictureError(
+            "Canny thresholds {low} and {high}: the low one must be at least 0 and not above the "
+            "high one, which may be {most} at most.",
+            low=low,
+            high=high,
+            most=MAX_CANNY,
         )
     square = ImageOps.fit(flatten(image), (size_px, size_px), Image.Resampling.LANCZOS)
     edges = cv2.Canny(np.asarray(square.convert("L")), low, high)
-    return Image.fromarray(edges).convert("RGB")
+    return Image.fromarray(np.asarray(edges)).convert("RGB")

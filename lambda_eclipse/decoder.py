@@ -2,17 +2,15 @@
 
 Letters: N pictures, D embedding width, C latent channels, S latent side, P = 8·S pixels.
 
-The result is a function of (embedding, negative, seed, steps, guidance, size) and of how many
-pictures are painted in one go: floating point sums differ in their last bits with the shape of
-a batch. So the split into batches depends on N and `batch_size` only, and the same call gives
-the same pictures bit for bit. Nothing else of a batch reaches a picture: its starting noise
-comes from a generator of its own, on the CPU, so that devices agree too.
+The result is a function of (embedding, negative, seed, steps, guidance, size) and of the number
+of pictures in a batch: floating point sums differ in their last bits with the shape of a batch.
+So the split into batches depends on N and `batch_size` only, and the same call gives the same
+pictures bit for bit. Nothing else of a batch influences a picture: its starting noise comes from
+its own generator, on the CPU, so that devices agree too.
 """
 
 from __future__ import annotations
 
-import importlib
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,23 +19,15 @@ from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, KandinskyV22Pipeline
-from diffusers.utils import logging as diffusers_logging
 from PIL import Image
 
 from lambda_eclipse.images import to_pil, to_tensor
-from lambda_eclipse.weights import WeightsError, read_json, verify
-
-# "_class_name" of config.json → where the class lives. The published stack uses diffusers' own.
-CLASSES = {
-    "UNet2DConditionModel": "diffusers",
-    "VQModel": "diffusers",
-    "PocketUNet": "lambda_eclipse.pocket.unet",
-    "PocketMOVQ": "lambda_eclipse.pocket.movq",
-}
+from lambda_eclipse.networks import read_model
+from lambda_eclipse.weights import read_json, verify
 
 
 class Cancelled(Exception):
-    """Painting was stopped by the caller; nothing was returned."""
+    """The caller stopped painting."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +71,8 @@ class Decoder:
 
     def __init__(
         self,
-        unet: torch.nn.Module,
-        movq: torch.nn.Module,
+        unet: Any,
+        movq: Any,
         scheduler: dict[str, Any],
         device: torch.device | str = "cpu",
         offload: bool = False,
@@ -91,9 +81,8 @@ class Decoder:
 
         `offload`: keep the networks in main memory and move each to `device` while it runs.
         """
-        # The U-Net predicts noise and variance (2·C channels). DDIM has no use for the variance,
-        # but carries a foreign "variance_type" along in its config, and the pipeline would
-        # take that as "the scheduler wants it" and pass all 2·C channels on.
+        # The U-Net predicts noise and variance (2·C channels); DDIM does not use the variance.
+        # Drop a "variance_type" of another scheduler, or the pipeline would pass on 2·C channels.
         config = {key: value for key, value in scheduler.items() if key != "variance_type"}
         self.pipeline = KandinskyV22Pipeline(unet, _DDIM.from_config(config), movq)
         self.pipeline.set_progress_bar_config(disable=True)
@@ -117,8 +106,8 @@ class Decoder:
     ) -> Decoder:
         """Read `<path>/{unet,movq,scheduler}` in the hub's layout.
 
-        With `manifest`, the files are checked against it first. Raises WeightsError naming the
-        file that is missing, damaged or does not fit its config.
+        manifest: checksums to verify first. Raises WeightsError naming the file that is missing,
+        damaged or does not match its configuration.
         """
         root = Path(path)
         if manifest is not None:
@@ -156,11 +145,11 @@ class Decoder:
     ) -> list[Image.Image]:
         """Paint one picture for each embedding.
 
-        `embeds`: (N, D), `negative`: (1, D), the embedding guidance leads away from. `seeds`:
-        one per picture, of its starting noise. `guidance`: weight of classifier-free guidance;
-        1 or less paints without it, in half the time. `size_px`: side, native if None.
-        `on_step` is called after each step; when it returns False, Cancelled is raised.
-        Returns N square RGB pictures. Raises ValueError for unfitting shapes and sizes.
+        embeds: (N, D). negative: (1, D), the negative condition of guidance. seeds: one per
+        picture, of its starting noise. guidance: weight of classifier-free guidance; at 1 or less
+        it is off, in half the time. size_px: side; None: native. on_step: called after each step;
+        if it returns False, Cancelled is raised. Returns N square RGB pictures. Raises ValueError
+        for unfitting shapes and sizes.
         """
         size_px = size_px or self.native_size_px
         if embeds.ndim != 2 or negative.shape != (1, embeds.shape[1]):
@@ -209,7 +198,7 @@ class Decoder:
                 callback_on_step_end=report,
             ).images
         finally:
-            # After a cancel the pipeline has not taken offloaded networks off the device.
+            # After a cancel offloaded networks are still on the device.
             self.pipeline.maybe_free_model_hooks()
 
     @torch.no_grad()
@@ -217,11 +206,12 @@ class Decoder:
         """(N, C, S, S) float32 latents, on the CPU, of N square RGB pictures of one size."""
         movq = self.pipeline.movq
         pixels = (2 * to_tensor(pictures) - 1).to(self.device, movq.dtype)
-        found = movq.encode(pixels)
-        return getattr(found, "latents", found).float().cpu()
+        encoded = movq.encode(pixels)
+        latents: torch.Tensor = getattr(encoded, "latents", encoded)
+        return latents.float().cpu()
 
-    def with_unet(self, unet: torch.nn.Module) -> Decoder:
-        """A decoder with another U-Net of the same form; the image decoder is shared."""
+    def with_unet(self, unet: Any) -> Decoder:
+        """A decoder with another U-Net of the same architecture; it shares the image decoder."""
         movq, scheduler = self.pipeline.movq, self.pipeline.scheduler.config
         return Decoder(unet, movq, dict(scheduler), self.device)
 
@@ -258,46 +248,3 @@ class Decoder:
         """(B, C, S, S) → B pictures, P × P."""
         pixels = self.pipeline.movq.decode(latents, force_not_quantize=True)["sample"]
         return to_pil(pixels * 0.5 + 0.5)  # the networks' [-1, 1] → [0, 1]
-
-
-def model_class(name: str) -> type[torch.nn.Module]:
-    """The class of a config's "_class_name"; WeightsError for one we do not know."""
-    if name not in CLASSES:
-        raise WeightsError(f"unknown network class {name!r}: known are {', '.join(CLASSES)}.")
-    return getattr(importlib.import_module(CLASSES[name]), name)
-
-
-def read_model(folder: Path, dtype: torch.dtype) -> torch.nn.Module:
-    """Read a U-Net or an autoencoder strictly, from its folder in the hub's layout.
-
-    Diffusers by itself would fill missing tensors at random. WeightsError names the file.
-    """
-    name = str(read_json(folder / "config.json").get("_class_name"))
-    weights = folder / "diffusion_pytorch_model.safetensors"
-    if not weights.is_file():
-        raise WeightsError(f"{weights} is missing: fetch the decoder again.")
-    # What matters of diffusers' warnings about a file is raised below instead.
-    verbosity = diffusers_logging.get_verbosity()
-    diffusers_logging.set_verbosity(logging.CRITICAL)
-    try:
-        model, info = model_class(name).from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, output_loading_info=True
-        )
-    except WeightsError:
-        raise
-    except Exception as error:  # each library below has its own kinds for a bad file
-        reason = str(error).split(". ")[0]  # diffusers goes on with advice for programmers
-        raise WeightsError(f"{weights} does not fit its config or is damaged: {reason}.") from error
-    finally:
-        diffusers_logging.set_verbosity(verbosity)
-    kinds = ("missing_keys", "unexpected_keys", "mismatched_keys")
-    wrong = [
-        f"{len(info[kind])} {kind.split('_')[0]} ({info[kind][0]})" for kind in kinds if info[kind]
-    ]
-    if wrong:
-        raise WeightsError(f"{weights} does not fit its config: tensors {', '.join(wrong)}.")
-    for tensor in (*model.parameters(), *model.buffers()):
-        # Out of the mapped file into aligned memory: kernels sum in another order otherwise, and
-        # the same weights would give other bits depending on how they were loaded.
-        tensor.data = tensor.data.clone()
-    return model

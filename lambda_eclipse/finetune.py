@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.images import flatten
 from lambda_eclipse.masking import prepare_subject
+from lambda_eclipse.messages import StudioError
 from lambda_eclipse.stacks import Finetuning, Models
 
 MAX_NORM = 1.0  # longer gradients are scaled down to it
@@ -88,9 +89,10 @@ def begin(decoder: Decoder, concepts: Concepts, how: Finetuning, seed: int = 0) 
     """A lesson that has not begun to learn. ImportError for LoRA without peft."""
     scheduler = copy.deepcopy(decoder.pipeline.scheduler)
     if scheduler.config.prediction_type not in ("epsilon", "v_prediction"):
-        raise ValueError(
-            f"The decoder predicts {scheduler.config.prediction_type!r}: only decoders that "
-            f'predict "epsilon" or "v_prediction" can be finetuned.'
+        raise StudioError(
+            'The decoder predicts "{prediction}": only decoders that predict "epsilon" or '
+            '"v_prediction" can be finetuned.',
+            prediction=scheduler.config.prediction_type,
         )
     unet = copy.deepcopy(decoder.pipeline.unet).float().to(decoder.device)
     adapters = None
@@ -118,9 +120,10 @@ def learn(lesson: Lesson, steps: int) -> Iterator[float]:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(learning, MAX_NORM)
         if not torch.isfinite(norm):
-            raise ValueError(
-                f"The error of step {lesson.done + 1} is not finite: use a lower rate than "
-                f"{lesson.how.rate:g}."
+            raise StudioError(
+                "The loss of step {step} is not finite: use a lower rate than {rate}.",
+                step=lesson.done + 1,
+                rate=f"{lesson.how.rate:g}",
             )
         lesson.optimizer.step()
         lesson.done += 1

@@ -1,7 +1,6 @@
-"""Pictures in and out: whatever a person uploads becomes an upright 8-bit RGB or RGBA picture.
+"""Reading pictures: any upload becomes an upright 8-bit RGB or RGBA picture.
 
-The ranges used everywhere are defined here: PIL pictures are 8-bit, tensors are float32,
-RGB, (B, 3, H, W), [0, 1].
+Conventions: PIL pictures are 8-bit; tensors are float32, RGB, (B, 3, H, W), in [0, 1].
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageOps
+
+from lambda_eclipse.messages import StudioError, Text
 
 if TYPE_CHECKING:
     import torch
@@ -25,24 +26,23 @@ MAX_MEGAPIXELS = 100
 PictureSource = str | Path | bytes | Image.Image | np.ndarray
 
 
-class PictureError(ValueError):
-    """A picture that cannot be used; the message names it and says what to do."""
+class PictureError(StudioError):
+    """A picture that cannot be used."""
 
 
-def open_picture(source: PictureSource, what: str = "picture") -> Image.Image:
-    """Open, turn upright and bound a picture.
+def open_picture(source: PictureSource, what: str | Text = "picture") -> Image.Image:
+    """Open a picture, turn it upright and limit its size.
 
-    `source`: a path, the bytes of a file, a PIL picture, or an array of shape (H, W),
-    (H, W, 1), (H, W, 3) or (H, W, 4): uint8, uint16, bool, or floats in [0, 1].
-    Of an animation the first frame is taken. `what` names the picture in messages.
+    source: a path, the bytes of a file, a PIL picture, or an array of shape (H, W), (H, W, 1),
+    (H, W, 3) or (H, W, 4), of uint8, uint16, bool, or floats in [0, 1]. An animation gives its
+    first frame. what: name of the picture in messages.
 
-    Returns a new RGB picture, or RGBA where some of it is transparent; the long side is at
-    most 2048 px. Raises PictureError for what is not a picture, is corrupt, has a side under
-    16 px, more than 100 megapixels, or nothing visible.
+    Returns a new RGB picture, or RGBA if some of it is transparent; the long side is at most
+    2048 px. Raises PictureError for a source that is not a picture or damaged, a side under
+    16 px, more than 100 megapixels, or a fully transparent picture.
     """
     with warnings.catch_warnings():
-        # PIL warns from 89 megapixels on, though the bound below is the one that holds, and of
-        # metadata that it then skips.
+        # PIL warns above 89 megapixels, under our own limit, and about metadata that it skips.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.simplefilter("ignore", UserWarning)
         image = _decoded(source, what)
@@ -50,17 +50,19 @@ def open_picture(source: PictureSource, what: str = "picture") -> Image.Image:
     if image.mode == "RGBA":
         lowest, highest = image.getchannel("A").getextrema()
         if highest == 0:
-            raise PictureError(f"The {what} is fully transparent: choose one with something on it.")
+            raise PictureError(
+                "The {what} is fully transparent: choose one with something on it.", what=what
+            )
         if lowest == 255:
             image = image.convert("RGB")
     if max(image.size) > LONG_SIDE_PX:
         image.thumbnail((LONG_SIDE_PX, LONG_SIDE_PX), Image.Resampling.LANCZOS)
-    image.info = {}  # no EXIF (places, names) or profiles travel on into saved pictures
+    image.info = {}  # drop EXIF (places, names) and profiles: saved pictures must not carry them
     return image
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """RGB on white: transparent parts become the white ground that the encoder was shown."""
+    """RGB on white: transparent parts become white, the encoder's background."""
     if image.mode == "RGB":
         return image
     rgba = image.convert("RGBA")
@@ -87,84 +89,45 @@ def to_pil(pictures: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(one) for one in array.permute(0, 2, 3, 1).cpu().numpy()]
 
 
-def contact_sheet(
-    images: Sequence[Image.Image],
-    columns: int,
-    labels: Sequence[str] | None = None,
-    gap_px: int = 4,
-) -> Image.Image:
-    """Pictures of any sizes side by side on white, row by row, each with its label beneath.
-
-    Every cell is as large as the largest picture; smaller ones are centred in theirs.
-    Raises ValueError without pictures, for `columns` under 1, or unmatched labels.
-    """
-    if not images or columns < 1:
-        raise ValueError("a contact sheet needs at least one picture and one column")
-    if labels is not None and len(labels) != len(images):
-        raise ValueError(f"{len(labels)} labels for {len(images)} pictures")
-    font = ImageFont.load_default()
-    label_px = 16 if labels is not None else 0
-    cell_w = max(image.width for image in images)
-    cell_h = max(image.height for image in images)
-    columns = min(columns, len(images))
-    rows = -(-len(images) // columns)
-    width = columns * (cell_w + gap_px) + gap_px
-    height = rows * (cell_h + label_px + gap_px) + gap_px
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for i, image in enumerate(images):
-        left = gap_px + (i % columns) * (cell_w + gap_px)
-        top = gap_px + (i // columns) * (cell_h + label_px + gap_px)
-        offset = ((cell_w - image.width) // 2, (cell_h - image.height) // 2)
-        sheet.paste(flatten(image), (left + offset[0], top + offset[1]))
-        if labels is not None:
-            text = _fitting(labels[i], font, cell_w)
-            draw.text((left, top + cell_h + 1), text, fill="black", font=font)
-    return sheet
-
-
-def _fitting(text: str, font: ImageFont.ImageFont, width_px: int) -> str:
-    """`text`, shortened with dots until the font draws it within `width_px`."""
-    if font.getlength(text) <= width_px:
-        return text
-    while text and font.getlength(text + "...") > width_px:
-        text = text[:-1]
-    return text + "..."
-
-
-def _decoded(source: PictureSource, what: str) -> Image.Image:
-    """The first frame of `source`, upright and fully read; a new picture in any mode."""
+def _decoded(source: PictureSource, what: str | Text) -> Image.Image:
+    """The first frame of `source`, upright and fully loaded; a new picture in any mode."""
     try:
         image = _opened(source, what)
         if image.width * image.height > MAX_MEGAPIXELS * 1_000_000:
-            raise PictureError(_too_large(what, image.size))
+            raise _too_large(
+                what, Text("{width}×{height} px", width=image.width, height=image.height)
+            )
         if min(image.size) < SHORT_SIDE_PX:
             raise PictureError(
-                f"The {what} is {image.width}×{image.height} px: "
-                f"both sides must be at least {SHORT_SIDE_PX} px."
+                "The {what} is {width}×{height} px: both sides must be at least {least} px.",
+                what=what,
+                width=image.width,
+                height=image.height,
+                least=SHORT_SIDE_PX,
             )
         if getattr(image, "is_animated", False):
             image.seek(0)
         if not isinstance(source, Image.Image):
-            # A JPEG can be decoded at a fraction of its size: a huge photo stays cheap.
+            # Decode a large JPEG at a fraction of its size.
             image.draft(None, (LONG_SIDE_PX, LONG_SIDE_PX))
         image.load()
     except PictureError:
         raise
     except Image.DecompressionBombError:
-        raise PictureError(_too_large(what, None)) from None
+        raise _too_large(what, Text("enormous")) from None
     except Exception as error:  # decoders raise nearly anything on broken files
         raise PictureError(
-            f"The {what} could not be read: it is damaged or not a picture. "
-            "Save it again as PNG or JPEG."
+            "The {what} could not be read: it is damaged or not a picture. Save it again as PNG "
+            "or JPEG.",
+            what=what,
         ) from error
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # broken metadata must not lose a readable picture
+    except Exception:  # ignore broken metadata of a readable picture
         return image.copy()
 
 
-def _opened(source: PictureSource, what: str) -> Image.Image:
+def _opened(source: PictureSource, what: str | Text) -> Image.Image:
     if isinstance(source, Image.Image):
         return source
     if isinstance(source, np.ndarray):
@@ -172,19 +135,27 @@ def _opened(source: PictureSource, what: str) -> Image.Image:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return Image.open(io.BytesIO(bytes(source)))
     if not isinstance(source, (str, Path)):
-        raise PictureError(f"The {what} is a {type(source).__name__}: give a path or a picture.")
+        raise PictureError(
+            "The {what} is a {type}: use a path or a picture.",
+            what=what,
+            type=type(source).__name__,
+        )
     path = Path(source)
     if not path.is_file():
-        raise PictureError(f"The {what} {path} is not a file: check its path.")
-    # Read whole: the file is closed at once, and PIL's lazy loading cannot fail later.
+        raise PictureError("The {what} {path} is not a file: check its path.", what=what, path=path)
+    # Read the whole file: PIL's lazy loading could fail later.
     return Image.open(io.BytesIO(path.read_bytes()))
 
 
-def _from_array(array: np.ndarray, what: str) -> Image.Image:
+def _from_array(array: np.ndarray, what: str | Text) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise PictureError(f"The {what} is an array of shape {array.shape}: give (H, W, 3).")
+        raise PictureError(
+            "The {what} is an array of shape {shape}: it must be (H, W), (H, W, 3) or (H, W, 4).",
+            what=what,
+            shape=array.shape,
+        )
     if array.dtype == np.uint16:
         array = (array / 257).round()
     elif array.dtype == bool or np.issubdtype(array.dtype, np.floating):
@@ -193,7 +164,7 @@ def _from_array(array: np.ndarray, what: str) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Any mode of PIL to RGB or RGBA; one of 16 or 32 bits is scaled, not cut off."""
+    """Convert any mode of PIL to RGB or RGBA; 16 and 32 bits are scaled, not clipped."""
     if image.mode.startswith("I") or image.mode == "F":
         levels = np.nan_to_num(np.asarray(image, dtype=np.float64))
         low, high = float(levels.min()), float(levels.max())
@@ -212,6 +183,10 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image.convert("RGB") if image.mode != "RGB" else image.copy()
 
 
-def _too_large(what: str, size: tuple[int, int] | None) -> str:
-    shown = f"{size[0]}×{size[1]} px" if size else "enormous"
-    return f"The {what} is {shown}: at most {MAX_MEGAPIXELS} megapixels, please scale it down."
+def _too_large(what: str | Text, size: Text) -> PictureError:
+    return PictureError(
+        "The {what} is {size}: at most {most} megapixels, please scale it down.",
+        what=what,
+        size=size,
+        most=MAX_MEGAPIXELS,
+    )

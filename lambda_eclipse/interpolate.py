@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from lambda_eclipse.messages import StudioError
+
 Mode = Literal["lerp", "slerp"]
 
 # Sine of the angle below which two directions count as parallel or opposite (in float64).
@@ -75,7 +77,9 @@ def grid(corners: Tensor, n: int, mode: Mode = "slerp") -> Tensor:
 def _way(mode: str) -> Callable[[Tensor, Tensor, float], Tensor]:
     ways = {"lerp": lerp, "slerp": slerp}
     if mode not in ways:
-        raise ValueError(f'There is no interpolation "{mode}"; use {" or ".join(ways)}.')
+        raise StudioError(
+            'There is no interpolation "{mode}": use {modes}.', mode=mode, modes=" or ".join(ways)
+        )
     return ways[mode]
 
 

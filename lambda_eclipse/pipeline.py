@@ -1,11 +1,12 @@
-"""Request → pictures. The only place where the parts are put together (Fig. 2).
+"""Request → pictures: the only module that combines the parts (Fig. 2).
 
-Page, command line and Python call the same few methods:
+Page, command line and Python call the same methods:
 
-    studio = Studio.open("pocket")
+    studio = Studio.open()
     [picture] = studio.generate(Request("a cat on the beach", (Subject("cat", "my_cat.jpg"),)))
 
-Letters: N pictures, D embedding width. Everything random comes from a request's seed.
+Letters: N pictures, D embedding width, K subjects, L text positions. All randomness comes from
+a request's seed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from PIL import Image
@@ -45,8 +46,20 @@ if TYPE_CHECKING:
     from lambda_eclipse.tokens import Span
 
 
+class Condition(NamedTuple):
+    """The prior's inputs beside noise, as `Prior.forward` takes them.
+
+    pooled: (1, D) text. states: (1, L, D). mask: (1, L) bool. control: (1, D).
+    """
+
+    pooled: Tensor
+    states: Tensor
+    mask: Tensor
+    control: Tensor
+
+
 class Studio:
-    """The loaded models of one stack and what can be done with them."""
+    """The loaded models of one stack, and the requests that they serve."""
 
     def __init__(self, models: stacks.Models) -> None:
         self.models = models
@@ -63,15 +76,15 @@ class Studio:
         return cls(stacks.load(*stacks.choose(stack, device), progress, sources=sources))
 
     def prepare(self, subject: Subject) -> Prepared:
-        """What the model will see of a subject: cut out, centred on white (Sec. 3.2)."""
+        """A subject cut out and centred on white, the image encoder's input (Sec. 3.2)."""
         if subject.picture is None:
             raise no_picture(subject)
-        image = open_picture(subject.picture, f'picture of "{subject.noun}"')
+        image = open_picture(subject.picture, Text('picture of "{noun}"', noun=subject.noun))
         return prepare_subject(image, subject.mask, self.models.clip.image_size)
 
     @torch.no_grad()
     def subject_embedding(self, subject: Subject) -> Tensor:
-        """(D,) embedding of a subject, on the CPU; the given one if it has one."""
+        """(D,) embedding of a subject, on the CPU: its own, or that of its picture."""
         dim = self.models.clip.embed_dim
         if subject.embedding is not None:
             embedding = torch.as_tensor(subject.embedding).detach().float().cpu().reshape(-1)
@@ -91,37 +104,47 @@ class Studio:
     def embed(self, request: Request, prior_seed: int | None = None) -> Tensor:
         """(count, D) image embeddings from the prior, float32, on the CPU (Sec. 3, f_θ).
 
-        Picture i has noise of its own, from `seed` + i; with `prior_seed` all have the same, from
-        that seed. Raises RequestError, SubjectError and PictureError.
+        The noise of picture i is drawn from `seed` + i; with `prior_seed`, that of all pictures
+        from this seed. Raises RequestError, SubjectError and PictureError.
         """
         request.check()
-        clip = self.models.clip
-        spans = _spans(clip, request.prompt, request.subjects)
+        spans = _spans(self.models.clip, request.prompt, request.subjects)
         edges = self.edges(request)
         with self.models.encoders() as (clip, prior):
-            subjects = [self.subject_embedding(subject) for subject in request.subjects]
-            text = clip.text([request.prompt])  # states (1, L, D), pooled (1, D), mask (1, L)
-            kept = torch.stack(subjects) if subjects else torch.empty(0, clip.embed_dim)  # (K, D)
-            strengths = [[subject.strength for subject in request.subjects]]
-            states = swap(text.states, [spans], [kept], strengths)  # (1, L, D)
-            control = clip.image([edges]) if edges else clip.null_image()  # (1, D)
-            dtype = next(prior.parameters()).dtype
-            given = [part.to(dtype) for part in (text.pooled, states)]
+            condition = self.condition(request, spans, edges)
             embeddings = []
-            # One by one: an embedding must not depend on how many are asked for at once.
+            # One by one: an embedding must not depend on the number of pictures.
             for seed in request.seeds:
                 generator = torch.Generator().manual_seed(
                     seed if prior_seed is None else prior_seed
                 )
+                dtype = condition.states.dtype
                 noise = draw_noise((1, clip.embed_dim), generator, self.models.device, dtype)
-                embeddings.append(prior(noise, *given, text.mask, control.to(dtype)))  # (1, D)
+                embeddings.append(prior(noise, *condition))  # (1, D)
             return torch.cat(embeddings).float().cpu()
+
+    def condition(
+        self, request: Request, spans: Sequence[Span], edges: Image.Image | None
+    ) -> Condition:
+        """The prior's inputs for a request, its subjects swapped into the text states.
+
+        spans: token positions of its K subjects. edges: its edge map.
+        """
+        clip, prior = self.models.clip, self.models.prior
+        dtype = next(prior.parameters()).dtype
+        subjects = [self.subject_embedding(subject) for subject in request.subjects]
+        embeddings = torch.stack(subjects) if subjects else torch.empty(0, clip.embed_dim)  # (K, D)
+        strengths = [subject.strength for subject in request.subjects]
+        text = clip.text([request.prompt])
+        states = swap(text.states, [spans], [embeddings], [strengths])  # (1, L, D)
+        control = clip.image([edges]) if edges else clip.null_image()  # (1, D)
+        return Condition(text.pooled.to(dtype), states.to(dtype), text.mask, control.to(dtype))
 
     def generate(self, request: Request, on_step: OnStep | None = None) -> list[Picture]:
         """Paint a request; picture i uses `seed` + i for the prior's and the decoder's noise.
 
-        `on_step` is called after each denoising step with a `decoder.StepInfo`; when it returns
-        False, `decoder.Cancelled` is raised. Errors as in `embed`.
+        on_step: called after each denoising step with a `decoder.StepInfo`; if it returns False,
+        `decoder.Cancelled` is raised. Errors as in `embed`.
         """
         began = time.perf_counter()
         embeddings = self.embed(request)
@@ -132,9 +155,8 @@ class Studio:
     ) -> Tensor:
         """(4, D) corners of the square between two pairs of subjects (Fig. 7).
 
-        In the order top left (a0, b0), top right (a1, b0), bottom left (a0, b1), bottom right
-        (a1, b1): `a` changes to the right and `b` downwards. One prior noise for all, or the
-        corners would differ by more than their subjects. Errors as in `embed`.
+        Order: top left (a0, b0), top right (a1, b0), bottom left (a0, b1), bottom right (a1, b1).
+        All share the prior's noise, so they differ by their subjects only. Errors as in `embed`.
         """
         if len(a) != 2 or len(b) != 2:
             raise RequestError(
@@ -166,7 +188,7 @@ class Studio:
     ) -> Picture:
         """The picture at (x, y) of a square, both in [0, 1]: x to the right, y downwards.
 
-        All points of a square have the same starting noise, from `seed`.
+        All points of a square share the starting noise, from `seed`.
         """
         began = time.perf_counter()
         check_range(Text("x"), x, 0, 1)
@@ -196,7 +218,7 @@ class Studio:
         if request.edges is not None or request.canny is None:
             return request.edges
         size_px = self.models.decoder.native_size_px
-        image = open_picture(request.canny, "edge picture")
+        image = open_picture(request.canny, Text("edge picture"))
         return edge_map(image, request.canny_low, request.canny_high, size_px=size_px)
 
     def paint(
@@ -207,10 +229,10 @@ class Studio:
         on_step: OnStep | None = None,
         began: float | None = None,
     ) -> list[Picture]:
-        """One picture for each of the (N, D) embeddings, with the decoder's noise from its seed.
+        """One picture per embedding (N, D), with the decoder's noise from its seed.
 
-        Seconds count from `began` (`time.perf_counter`), or
-        from now. RequestError for values out of range.
+        began: `time.perf_counter` at the start, for `Picture.seconds`; None: now. Raises
+        RequestError for values out of range.
         """
         began = time.perf_counter() if began is None else began
         for seed in seeds:
@@ -218,6 +240,7 @@ class Studio:
         sampling.check()
         stack = self.models.stack
         sampling = sampling.or_default(stack.sampling)
+        assert sampling.steps is not None and sampling.guidance is not None
         with torch.no_grad():
             negative = self.models.clip.null_image()  # (1, D), computed once when loading
         images = self.models.decoder.paint(
@@ -230,12 +253,12 @@ class Studio:
             on_step=on_step,
         )
         seconds = (time.perf_counter() - began) / len(images)
-        found = zip(images, seeds, embeddings, strict=True)
-        return [Picture(image, seed, seconds, embedding) for image, seed, embedding in found]
+        painted = zip(images, seeds, embeddings, strict=True)
+        return [Picture(image, seed, seconds, embedding) for image, seed, embedding in painted]
 
 
 def _spans(clip: Clip, prompt: str, subjects: Sequence[Subject]) -> list[Span]:
-    """Where in the prompt each subject stands."""
+    """The token span of each subject's noun."""
     return clip.tokenizer.assign(
         prompt, [one.noun for one in subjects], [one.occurrence for one in subjects]
     )

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from lambda_eclipse import paper
 from lambda_eclipse.cpu_linear import Linear
+from lambda_eclipse.transformer import Block
 from lambda_eclipse.weights import (
     WeightsError,
     load_module,
@@ -36,13 +37,13 @@ from lambda_eclipse.weights import (
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
 
-# Keys of the published configuration that would change the architecture if they had any other
-# value. All further keys describe file formats or parts that this prior doesn't have.
-_ONLY_VALUES: dict[str, tuple[Any, ...]] = {
-    "added_emb_type": ("prd",),
-    "encoder_hid_proj_type": ("linear",),
-    "norm_in_type": (None,),
-    "embedding_proj_norm_type": (None,),
+# Keys of the published configuration that would change the architecture with any other value. All
+# other keys describe file formats or parts that this prior does not have.
+_ONLY_VALUES: dict[str, Any] = {
+    "added_emb_type": "prd",
+    "encoder_hid_proj_type": "linear",
+    "norm_in_type": None,
+    "embedding_proj_norm_type": None,
 }
 
 
@@ -59,89 +60,28 @@ class PriorConfig:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str = "The configuration") -> PriorConfig:
-        """Read a published config.json; ValueError when a size is missing or has no sense."""
-        names = [field.name for field in fields(cls)]
-        missing = [name for name in names if name not in content]
-        if missing:
-            raise WeightsError(f"{where} lacks {', '.join(missing)}: use the model's own file.")
-        for name in names:
-            if type(content[name]) is not int or content[name] < 1:
-                raise WeightsError(f"{where}: {name} is {content[name]!r}, no positive integer.")
-        for name, allowed in _ONLY_VALUES.items():
-            if name in content and content[name] not in allowed:
+        """Read a published config.json; raises WeightsError for a wrong or missing value."""
+        sizes = {field.name: content.get(field.name) for field in fields(cls)}
+        for name, value in sizes.items():
+            if type(value) is not int or value < 1:
                 raise WeightsError(
-                    f"{where}: {name} is {content[name]!r}; a λ-ECLIPSE prior has {allowed[0]!r}."
+                    "{where}: {name} is {value} instead of a positive integer: use the model's "
+                    "own file.",
+                    where=where,
+                    name=name,
+                    value=repr(value),
                 )
-        config = cls(**{name: content[name] for name in names})
-        if config.additional_embeddings != paper.ADDITIONAL_EMBEDDINGS:
-            raise WeightsError(
-                f"{where}: additional_embeddings is {config.additional_embeddings}; a λ-ECLIPSE "
-                f"prior has {paper.ADDITIONAL_EMBEDDINGS}: edges, text, noise and query."
-            )
-        return config
-
-
-class Attention(nn.Module):
-    """Multi-head attention of the last `queries` positions to all of them."""
-
-    def __init__(self, heads: int, head_dim: int) -> None:
-        super().__init__()
-        width = heads * head_dim
-        self.heads = heads
-        self.to_q = Linear(width, width)
-        self.to_k = Linear(width, width)
-        self.to_v = Linear(width, width)
-        self.to_out = nn.ModuleList([Linear(width, width)])
-
-    def forward(self, x: Tensor, queries: int, mask: Tensor | None, causal: bool) -> Tensor:
-        q = self._split(self.to_q(x[:, -queries:]))  # (B, H, queries, head_dim)
-        k = self._split(self.to_k(x))  # (B, H, S, head_dim)
-        v = self._split(self.to_v(x))  # (B, H, S, head_dim)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-        return self.to_out[0](y.transpose(1, 2).flatten(2))  # (B, queries, W)
-
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-
-class GELU(nn.Module):
-    """Linear layer followed by the exact GELU."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.proj = Linear(width, hidden)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.proj(x))
-
-
-class FeedForward(nn.Module):
-    """Two layers, four times as wide inside."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        # The middle entry holds the place of the published model's dropout, which is zero.
-        self.net = nn.Sequential(GELU(width, 4 * width), nn.Identity(), Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block; the name `norm3` is the checkpoint's."""
-
-    def __init__(self, heads: int, head_dim: int) -> None:
-        super().__init__()
-        width = heads * head_dim
-        self.norm1 = nn.LayerNorm(width)
-        self.attn1 = Attention(heads, head_dim)
-        self.norm3 = nn.LayerNorm(width)
-        self.ff = FeedForward(width)
-
-    def forward(self, x: Tensor, queries: int, mask: Tensor | None, causal: bool) -> Tensor:
-        y = self.attn1(self.norm1(x), queries, mask, causal)  # (B, queries, W)
-        x = x[:, -queries:] + y  # (B, queries, W)
-        return x + self.ff(self.norm3(x))  # (B, queries, W)
+        expected = {**_ONLY_VALUES, "additional_embeddings": paper.ADDITIONAL_EMBEDDINGS}
+        for name, only in expected.items():
+            if content.get(name, only) != only:
+                raise WeightsError(
+                    "{where}: {name} is {value}; a λ-ECLIPSE prior has {expected}.",
+                    where=where,
+                    name=name,
+                    value=repr(content[name]),
+                    expected=repr(only),
+                )
+        return cls(**sizes)
 
 
 class Prior(nn.Module):
@@ -155,7 +95,7 @@ class Prior(nn.Module):
         positions = config.num_embeddings + config.additional_embeddings
         self.positional_embedding = nn.Parameter(torch.zeros(1, positions, width))
         self.prd_embedding = nn.Parameter(torch.zeros(1, 1, width))
-        # In the published checkpoint, never used: kept so that it loads and saves as it is.
+        # Unused, but part of the published checkpoint.
         self.clip_mean = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
         self.clip_std = nn.Parameter(torch.zeros(1, dim), requires_grad=False)
         self.proj_in = Linear(dim, width)
@@ -177,26 +117,26 @@ class Prior(nn.Module):
         text_mask: Tensor,
         control_embeds: Tensor,
     ) -> Tensor:
-        """Image embeddings (B, D), unnormalised as CLIP's image tower gives them.
+        """Image embeddings (B, D), unnormalised like those of CLIP's image tower.
 
         noise: (B, D) standard normal. text_embeds: (B, D) pooled text. text_states: (B, L, D)
         with the subjects swapped in, L up to 77. text_mask: (B, L), true at real tokens.
-        control_embeds: (B, D) of the Canny map, or of the null image where there is none.
-        ValueError when the shapes don't fit.
+        control_embeds: (B, D) of the Canny map, or of the null image without one.
+        Raises ValueError for unfitting shapes.
         """
         self._check(noise, text_embeds, text_states, text_mask, control_embeds)
         x, text_mask = self.tokens(noise, text_embeds, text_states, text_mask, control_embeds)
         full, last = attention_masks(text_mask, self.config.additional_embeddings)
         for block in self.transformer_blocks[:-1]:
             x = block(x, x.shape[1], full, causal=full is None)  # (B, S, W)
-        # Only the learned query is read, and it may look at everything before it.
+        # Only the learned query is read; it attends to every position.
         x = self.transformer_blocks[-1](x, 1, last, causal=False)  # (B, 1, W)
         return self.proj_to_clip_embeddings(self.norm_out(x[:, 0]))  # (B, D)
 
     def tokens(
         self, noise: Tensor, text_embeds: Tensor, states: Tensor, mask: Tensor, control: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What the first block is given (B, S, W), and the mask of the text kept (B, L).
+        """Input of the first block (B, S, W), and the mask of the text kept (B, L).
 
         Arguments as for `forward`.
         """
@@ -220,21 +160,16 @@ class Prior(nn.Module):
         self, noise: Tensor, text_embeds: Tensor, states: Tensor, mask: Tensor, control: Tensor
     ) -> None:
         count, dim = len(noise), self.config.embedding_dim
-        for name, tensor in (
-            ("noise", noise),
-            ("text_embeds", text_embeds),
-            ("control_embeds", control),
+        length = min(states.shape[1], self.config.num_embeddings)
+        for name, tensor, shape in (
+            ("noise", noise, (count, dim)),
+            ("text_embeds", text_embeds, (count, dim)),
+            ("control_embeds", control, (count, dim)),
+            ("text_states", states, (count, length, dim)),
+            ("text_mask", mask, (count, length)),
         ):
-            if tuple(tensor.shape) != (count, dim):
-                raise ValueError(f"{name} is {tuple(tensor.shape)}; expected {(count, dim)}.")
-        length = states.shape[1] if states.ndim == 3 else 0
-        if tuple(states.shape) != (count, length, dim) or length > self.config.num_embeddings:
-            raise ValueError(
-                f"text_states is {tuple(states.shape)}; expected ({count}, up to "
-                f"{self.config.num_embeddings}, {dim})."
-            )
-        if tuple(mask.shape) != (count, length):
-            raise ValueError(f"text_mask is {tuple(mask.shape)}; expected {(count, length)}.")
+            if tuple(tensor.shape) != shape:
+                raise ValueError(f"{name} is {tuple(tensor.shape)}; expected {shape}.")
         if not mask[:, 0].all():
             raise ValueError("text_mask hides a start-of-text token; it must be true there.")
 
@@ -248,7 +183,7 @@ class Prior(nn.Module):
     ) -> Prior:
         """Load config.json and the weights beside it, strictly; in evaluation mode.
 
-        manifest: a manifest file to check the folder against. WeightsError names the culprit.
+        manifest: checksums to verify first. Raises WeightsError naming the file.
         """
         path = Path(path)
         if manifest is not None:
@@ -268,17 +203,17 @@ class Prior(nn.Module):
             {
                 "_class_name": "PriorTransformer",
                 **asdict(self.config),
-                **{name: allowed[0] for name, allowed in _ONLY_VALUES.items()},
+                **_ONLY_VALUES,
             },
             folder / CONFIG_NAME,
         )
 
 
 def attention_masks(text_mask: Tensor, extra: int) -> tuple[Tensor | None, Tensor | None]:
-    """Boolean attention masks, true where a position may look, for text_mask (B, L).
+    """Boolean attention masks, true where a position may attend, for text_mask (B, L).
 
     Returns one for all positions (B, 1, S, S), causal and without padded text, and one for the
-    last position (B, 1, 1, S). Both None when nothing is padded: plain causal attention, which
+    last position (B, 1, 1, S). Both None without padding: plain causal attention, which
     has faster kernels. The published −10000 on hidden positions gives the same zero weights.
     """
     if bool(text_mask.all()):

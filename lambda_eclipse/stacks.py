@@ -1,26 +1,27 @@
 """The stacks: which CLIP, prior and decoder belong together, and loading them on a device.
 
-Every stack is a row of one table and goes through the same code. A source is a folder of this
-repository, any other folder, or a hub repository; the environment variables
-LAMBDA_ECLIPSE_<STACK>_CLIP, _PRIOR and _DECODER replace those of a row.
+Each stack is a row of one table. A source is a folder or a hub repository; the environment
+variables LAMBDA_ECLIPSE_<STACK>_CLIP, _PRIOR and _DECODER replace those of a row.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from lambda_eclipse import paper
+from lambda_eclipse import devices, paper
+from lambda_eclipse.messages import StudioError
 from lambda_eclipse.request import Sampling
 from lambda_eclipse.weights import WeightsError, resolve
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from lambda_eclipse.clip import Clip
     from lambda_eclipse.decoder import Decoder
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-# What is read of each source: hubs also hold the same weights in other formats.
-PATTERNS = {
+Part = Literal["clip", "prior", "decoder"]
+# Files to read of each source; hubs hold the same weights in other formats, too.
+PATTERNS: dict[Part, tuple[str, ...]] = {
     "clip": ("open_clip_config.json", "open_clip_model.safetensors", "merges.txt.gz"),
     "prior": ("config.json", "diffusion_pytorch_model.safetensors"),
     "decoder": (
@@ -46,13 +46,12 @@ PATTERNS = {
 
 @dataclass(frozen=True)
 class Finetuning:
-    """How a stack's U-Net learns concepts (`lambda_eclipse.finetune`).
+    """Settings of concept finetuning (`lambda_eclipse.finetune`).
 
-    rate: AdamW's, from the first step to the last. batch: pictures in a step; steps: in all; the
-    paper tells neither. last: share of the times that are the last one, pure noise; the others are
-    uniform. cut_out: pictures are learned as their subject alone on white. on_page: small enough
-    to be done for a visitor. lora: rank of the adapters that learn in place of the weights, 0 for
-    the weights. checkpointing: keep fewer activations and compute them twice.
+    rate: AdamW's learning rate, constant. batch: pictures per step. steps: number of steps; the
+    paper states neither. last: share of examples at the last time step, pure noise; the others
+    are uniform. cut_out: learn the subject alone on white. on_page: fast enough for the page.
+    lora: rank of LoRA adapters; 0: learn the weights. checkpointing: gradient checkpointing.
     """
 
     rate: float
@@ -70,10 +69,12 @@ class Stack:
     """One row of the table.
 
     clip, prior, decoder: sources. manifest: checksums of shipped sources, or None.
-    steps, guidance: defaults of a request; draft_steps: of a quick look. batch_size: pictures
-    painted in one go; part of what a seed means, so it is the same on every device. min_cuda_gib:
-    smallest card it runs on; resident_cuda_gib: smallest card that holds all networks at once; on
-    smaller ones each is moved there while it runs.
+    steps, guidance: defaults of a request. draft_steps: steps of a draft. batch_size: pictures
+    per batch; it changes pictures in their last bits, so it is equal on all devices.
+    min_cuda_gib: smallest CUDA card; resident_cuda_gib: smallest card that holds all networks at
+    once; on smaller ones each network is moved there while it runs. nouns: the vocabulary
+    (`insight.nouns`) that CLIP knows. likeness: module of `subject_cosines(scene, subjects)`, for
+    an image tower that encodes the subjects of a scene separately; None: cosine of embeddings.
     """
 
     name: str
@@ -89,6 +90,8 @@ class Stack:
     min_cuda_gib: float
     resident_cuda_gib: float
     finetuning: Finetuning
+    nouns: Literal["stickers", "photographs"] = "photographs"
+    likeness: str | None = None
 
     @property
     def sampling(self) -> Sampling:
@@ -111,6 +114,8 @@ STACKS: dict[str, Stack] = {
         min_cuda_gib=1.0,
         resident_cuda_gib=1.0,
         finetuning=Finetuning(rate=1e-4, batch=8, steps=100, last=0.7, cut_out=True, on_page=True),
+        nouns="stickers",
+        likeness="lambda_eclipse.pocket.tower",
     ),
     "kandinsky": Stack(
         name="kandinsky",
@@ -139,13 +144,16 @@ STACKS: dict[str, Stack] = {
 }
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
 class Models:
     """The loaded networks of a stack, frozen, in evaluation mode.
 
-    With `offload` the encoders wait in main memory and must be used within `encoders()`; the
-    decoder then moves its own networks. sources: those that replace the row's. digests: checksums
-    of parts that come from no source, such as a decoder that has learned a concept.
+    offload: encoders stay in main memory, so use them within `encoders()`; the decoder moves its
+    own networks. sources: replacements of the row's sources. digests: checksums of parts without
+    a source, such as a finetuned decoder.
     """
 
     clip: Clip
@@ -159,7 +167,7 @@ class Models:
 
     @contextmanager
     def encoders(self) -> Iterator[tuple[Clip, Prior]]:
-        """CLIP and the prior on the device for as long as the outermost such block runs."""
+        """CLIP and the prior, on the device until the outermost such block ends."""
         if not self.offload or self.clip.device.type == self.device.type:
             yield self.clip, self.prior
             return
@@ -173,25 +181,43 @@ class Models:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def subject_cosines(self, scene: Tensor, subjects: Tensor) -> Tensor:
+        """Cosines (K,) of a scene's embedding (D,) with those of K single subjects (K, D)."""
+        import torch
+
+        scene, subjects = scene.float().cpu(), subjects.float().cpu()
+        if self.stack.likeness is None:
+            return torch.cosine_similarity(scene[None], subjects, dim=1)
+        cosines: Tensor = import_module(self.stack.likeness).subject_cosines(scene, subjects)
+        return cosines
+
 
 def choose(name: str = "auto", device: str = "auto") -> tuple[Stack, torch.device]:
-    """The stack and the device for what was asked and what this machine has.
+    """The stack and the device for the names, on this machine.
 
-    "auto" takes Kandinsky only where a CUDA card can hold it, else the pocket stack. Raises
-    ValueError for unknown names, absent devices and cards that are too small.
+    "auto" takes Kandinsky only on a CUDA card that can hold it, else the pocket stack. Raises
+    StudioError for unknown names, absent devices and cards that are too small.
     """
-    if name not in ("auto", *STACKS):
-        raise ValueError(f"There is no stack {name!r}: choose auto, {', '.join(STACKS)}.")
-    kind = str(device)
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", kind):
-        raise ValueError(f"There is no device {kind!r}: choose {', '.join(DEVICES)}.")
+    check_name(name)
+    devices.check_name(device)
     if name == "auto":
-        kandinsky = STACKS["kandinsky"]
-        on_card = kind.split(":")[0] in ("auto", "cuda")
-        stack = kandinsky if on_card and _cuda_fits(kandinsky, kind) else STACKS["pocket"]
+        large = STACKS["kandinsky"]
+        on_card = device == "auto" or device.startswith("cuda")
+        fits = on_card and devices.cuda_fits(device, large.min_cuda_gib)
+        stack = large if fits else STACKS["pocket"]
     else:
         stack = STACKS[name]
-    return stack, _device(stack, kind)
+    return stack, devices.find(device, stack.min_cuda_gib)
+
+
+def check_name(name: str) -> None:
+    """Raise StudioError unless `name` is "auto" or that of a stack."""
+    if name not in ("auto", *STACKS):
+        raise StudioError(
+            'There is no stack "{stack}": choose auto, {stacks}.',
+            stack=name,
+            stacks=", ".join(STACKS),
+        )
 
 
 def load(
@@ -203,8 +229,8 @@ def load(
 ) -> Models:
     """Load a stack's networks: half precision on CUDA, single on the CPU and on MPS.
 
-    `sources` replaces those of the row ("clip", "prior", "decoder"). `progress` gets a sentence
-    before each part. Raises WeightsError naming what is missing or damaged and what to do.
+    sources: replacements of the row's ("clip", "prior", "decoder"). progress: called with a
+    sentence before each part. Raises WeightsError for a missing, damaged or unfitting part.
     """
     import torch
 
@@ -212,97 +238,70 @@ def load(
     from lambda_eclipse.decoder import Decoder
     from lambda_eclipse.prior import Prior
 
-    say = progress or (lambda message: None)
+    report = progress or (lambda message: None)
     device = torch.device(device)
     # Half precision gives black pictures on MPS and is emulated on CPUs.
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    offload = device.type == "cuda" and _cuda_gib(device) < stack.resident_cuda_gib
+    offload = device.type == "cuda" and devices.cuda_gib(device) < stack.resident_cuda_gib
     home = torch.device("cpu") if offload else device
 
-    def folder(part: str) -> tuple[Path, Path | None]:
-        own = getattr(stack, part)
-        source = source_of(stack, part, sources)
-        patterns = PATTERNS[part]
-        try:
-            path = resolve(source, patterns=patterns)
-        except WeightsError as error:
-            variable = _variable(stack, part)
-            raise WeightsError(
-                f"The {part} of the {stack.name} stack is not here. {error} "
-                f"A folder can be given in {variable}."
-            ) from error
-        return path, stack.manifest if source == own else None
+    def read(part: Part, title: str, reader: Callable[[Path, Path | None], T]) -> T:
+        report(f"reading {title}")
+        return reader(_folder(stack, part, sources), manifest_of(stack, part, sources))
 
-    say("reading CLIP")
-    path, manifest = folder("clip")
-    clip = Clip.from_folder(path, home, dtype, manifest)
-    say("reading the prior")
-    path, manifest = folder("prior")
-    prior = Prior.from_folder(path, home, dtype, manifest).requires_grad_(False)
-    if prior.config.embedding_dim != clip.embed_dim:
-        raise WeightsError(
-            f"The prior is for embeddings of width {prior.config.embedding_dim}, but CLIP gives "
-            f"{clip.embed_dim}: use the two that belong together."
-        )
-    say("reading the decoder")
-    path, manifest = folder("decoder")
-    decoder = Decoder.from_folder(path, device, dtype, manifest, offload=offload)
-    if decoder.embed_dim != clip.embed_dim:
-        raise WeightsError(
-            f"The decoder is for embeddings of width {decoder.embed_dim}, but CLIP gives "
-            f"{clip.embed_dim}: use the two that belong together."
-        )
+    clip = read("clip", "CLIP", lambda *of: Clip.from_folder(of[0], home, dtype, of[1]))
+    prior = read("prior", "the prior", lambda *of: Prior.from_folder(of[0], home, dtype, of[1]))
+    prior.requires_grad_(False)
+    _check_width("prior", prior.config.embedding_dim, clip)
+    decoder = read(
+        "decoder",
+        "the decoder",
+        lambda *of: Decoder.from_folder(of[0], device, dtype, of[1], offload=offload),
+    )
+    _check_width("decoder", decoder.embed_dim, clip)
     models = Models(clip, prior, decoder, stack, device, offload, dict(sources or {}))
-    say("warming up")
+    report("warming up")
     with models.encoders() as (encoder, _), torch.no_grad():
-        encoder.null_image()  # a constant of every request
+        encoder.null_image()  # computed once, for all requests
     return models
 
 
-def source_of(stack: Stack, part: str, sources: Mapping[str, str] | None = None) -> str:
-    """Where "clip", "prior" or "decoder" comes from: argument, environment, then the table."""
-    given = (sources or {}).get(part) or os.environ.get(_variable(stack, part))
-    return str(given or getattr(stack, part))
+def source_of(stack: Stack, part: Part, sources: Mapping[str, str] | None = None) -> str:
+    """The source of a part: from `sources`, the environment, or the table, in this order."""
+    replaced = (sources or {}).get(part) or os.environ.get(_variable(stack, part))
+    return str(replaced or getattr(stack, part))
 
 
-def _variable(stack: Stack, part: str) -> str:
+def manifest_of(stack: Stack, part: Part, sources: Mapping[str, str] | None = None) -> Path | None:
+    """The manifest with the checksums of a part; None if its source is not the shipped one."""
+    shipped = source_of(stack, part, sources) == getattr(stack, part)
+    return stack.manifest if shipped else None
+
+
+def _folder(stack: Stack, part: Part, sources: Mapping[str, str] | None) -> Path:
+    try:
+        return resolve(source_of(stack, part, sources), patterns=PATTERNS[part])
+    except WeightsError as error:
+        raise WeightsError(
+            "The {part} of the {stack} stack was not found. {error} Set {variable} to use another "
+            "folder.",
+            part=part,
+            stack=stack.name,
+            error=error.text,
+            variable=_variable(stack, part),
+        ) from error
+
+
+def _check_width(part: Part, width: int, clip: Clip) -> None:
+    if width != clip.embed_dim:
+        raise WeightsError(
+            "The {part} is for embeddings of width {width}, but CLIP gives {clip}: use the two "
+            "that belong together.",
+            part=part,
+            width=width,
+            clip=clip.embed_dim,
+        )
+
+
+def _variable(stack: Stack, part: Part) -> str:
     return f"LAMBDA_ECLIPSE_{stack.name}_{part}".upper()
-
-
-def _device(stack: Stack, kind: str) -> torch.device:
-    import torch
-
-    if kind == "auto":
-        if _cuda_fits(stack, kind):
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError("This machine has no Apple GPU for --device mps: use auto or cpu.")
-    if kind.startswith("cuda"):
-        if not _cuda_available(kind):
-            raise ValueError(f"This machine has no CUDA card for --device {kind}: use auto or cpu.")
-        if not _cuda_fits(stack, kind):
-            raise ValueError(
-                f"The {stack.name} stack needs a CUDA card with {stack.min_cuda_gib:g} GiB, this "
-                f"one has {_cuda_gib(kind):.1f}: use --device cpu or --stack pocket."
-            )
-    return torch.device(kind)
-
-
-def _cuda_fits(stack: Stack, kind: str) -> bool:
-    return _cuda_available(kind) and _cuda_gib(kind) >= stack.min_cuda_gib
-
-
-def _cuda_available(kind: str) -> bool:
-    import torch
-
-    index = int(kind.partition(":")[2] or 0)
-    return torch.cuda.is_available() and index < torch.cuda.device_count()
-
-
-def _cuda_gib(device: torch.device | str) -> float:
-    """Memory of a CUDA card."""
-    import torch
-
-    index = int(str(device).partition(":")[2] or 0)
-    return torch.cuda.get_device_properties(index).total_memory / 2**30

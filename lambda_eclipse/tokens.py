@@ -1,8 +1,8 @@
-"""Prompts as CLIP tokens, and where in them each subject's noun stands.
+"""Prompts as CLIP tokens, and the token span of each subject's noun.
 
-A noun is found among the *words* of the cleaned prompt and mapped to token positions from
-there. Looking for its token ids instead would find "hat" in "that", miss "Hats!", and let two
-subjects overwrite each other's tokens.
+Search nouns among the *words* of the cleaned prompt, then map words to token positions. A search
+for token ids would match "hat" in "that", miss "Hats!", and let two subjects overwrite each
+other's tokens.
 
 Letters: B prompts, L context length.
 """
@@ -20,32 +20,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.paper import MAX_SUBJECTS, TEXT_POSITIONS
+from lambda_eclipse.plurals import plurals
 
 Span = tuple[int, int]
 
 _WORD = re.compile(r"[^\W_]+")
-# What may stand inside a multi-word noun besides spaces: "teddy-bear", "jack o' lantern".
+# Characters allowed between the words of a noun besides spaces: "teddy-bear", "jack o' lantern".
 _JOINERS = frozenset("-‐‑–'’`\"“”_")
-# The two control tokens are ordinary text to a user; read as tokens they would end the prompt.
+# Remove the names of the two control tokens: as tokens they would end the prompt.
 _CONTROL = re.compile(r"<(?:start|end)_of_text>", re.IGNORECASE)
 
-_IRREGULAR_ENDINGS = {
-    "child": "children",
-    "foot": "feet",
-    "goose": "geese",
-    "man": "men",
-    "mouse": "mice",
-    "louse": "lice",
-    "ox": "oxen",
-    "person": "people",
-    "tooth": "teeth",
-    "die": "dice",
-}
 
-
-class SubjectError(ValueError):
-    """A subject's noun can't be found in the prompt; the message names it and the remedy."""
+class SubjectError(StudioError):
+    """A subject's noun that has no place in the prompt."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +59,8 @@ class _Word:
 class Tokenizer:
     """OpenCLIP's byte-pair tokenizer with positions of words.
 
-    merges: gzipped merges file (first line is a header); None takes the full vocabulary that
-    OpenCLIP ships. A shortened file gives a smaller vocabulary, and other start and end ids.
+    merges: gzipped merges file (first line is a header); None: OpenCLIP's full vocabulary.
+    A shortened file gives a smaller vocabulary, and other start and end ids.
     """
 
     def __init__(self, context_length: int = TEXT_POSITIONS, merges: Path | None = None) -> None:
@@ -85,7 +74,7 @@ class Tokenizer:
         self.end_id: int = self._bpe.eot_token_id
 
     def encode(self, prompts: Sequence[str]) -> TokenBatch:
-        """Ids and mask of `prompts`; what doesn't fit the context is cut off, as in OpenCLIP."""
+        """Ids and mask of `prompts`; longer ones are truncated to the context, as in OpenCLIP."""
         ids = torch.zeros(len(prompts), self.context_length, dtype=torch.int64)
         mask = torch.zeros(len(prompts), self.context_length, dtype=torch.bool)
         for row, prompt in enumerate(prompts):
@@ -101,40 +90,42 @@ class Tokenizer:
         return " ".join(text.split())
 
     def pieces(self, prompt: str) -> list[str]:
-        """Readable token texts without start and end; piece i stands at position i + 1.
+        """Readable token texts without start and end; piece i has position i + 1.
 
-        All of them: those from position `context_length - 1` on don't reach the model.
+        Includes the pieces from position `context_length - 1` on, which the model does not get.
         """
         found = self._pieces(self.clean(prompt))
         return [self._bpe.decode([i]).strip() for _, piece in found for i in piece]
 
     def words_at(self, prompt: str, span: Span) -> str:
-        """What the prompt says at token positions [start, end), words whole."""
+        """The prompt's text at token positions [start, end)."""
         ids = [i for _, piece in self._pieces(self.clean(prompt)) for i in piece]
         return self._bpe.decode(ids[span[0] - 1 : span[1] - 1]).strip()
 
     def occurrences(self, prompt: str, noun: str) -> list[Span]:
         """Spans of `noun` within the context: exact words in reading order, then plurals.
 
-        Exact words come first so that "glass" is not bound to "glasses" while there is a glass.
+        Exact words come first so that "glass" does not match "glasses" if the prompt has both.
         """
         return [span for span in self._find(prompt, noun) if self._fits(span)]
 
     def span(self, prompt: str, noun: str, occurrence: int = 0) -> Span:
         """Token positions [start, end) of the noun; start-of-text is position 0.
 
-        Whole words; case and punctuation don't matter; the last word may be plural in the
-        prompt; `occurrence` counts as in `occurrences`. SubjectError when it isn't there.
+        Matches whole words, ignores case and punctuation, and accepts a plural of the last word.
+        occurrence: index in `occurrences`. Raises SubjectError if there is none.
         """
-        found = self._find(prompt, noun)
-        visible = [span for span in found if self._fits(span)]
+        visible = self.occurrences(prompt, noun)
         if 0 <= occurrence < len(visible):
             return visible[occurrence]
         if not visible:
-            raise self._missing(prompt, noun, truncated=bool(found))
+            raise self._missing(prompt, noun)
         raise SubjectError(
-            f'"{noun}" occurs {_times(len(visible))} in the prompt, so there is no occurrence '
-            f"number {occurrence + 1}; mention it again or choose an earlier one."
+            '"{noun}" occurs {times} in the prompt, so there is no occurrence number {number}; '
+            "mention it again or choose an earlier one.",
+            noun=noun,
+            times=_times(len(visible)),
+            number=occurrence + 1,
         )
 
     def assign(
@@ -145,44 +136,46 @@ class Tokenizer:
     ) -> list[Span]:
         """One span for each of up to four nouns, none overlapping another, in the nouns' order.
 
-        A noun with an occurrence, counted as in `occurrences`, takes that one. The others take
-        what is free: the same noun twice its first and second occurrence; longer nouns choose
-        first, so that "teddy bear" and "bear" find one bear each. SubjectError when a noun finds
-        none.
+        A noun with an occurrence, an index in `occurrences`, takes that one. The others take the
+        first free one, so a noun used twice takes its first and second; longer nouns choose
+        first, so "teddy bear" and "bear" take one bear each. Raises SubjectError for a noun
+        without a free span.
         """
         if len(nouns) > MAX_SUBJECTS:
-            raise SubjectError(f"{len(nouns)} subjects are too many: use up to {MAX_SUBJECTS}.")
-        asked = [None] * len(nouns) if occurrences is None else list(occurrences)
+            raise SubjectError(
+                "{count} subjects: use {most} at most.", count=len(nouns), most=MAX_SUBJECTS
+            )
+        wanted = [None] * len(nouns) if occurrences is None else list(occurrences)
         taken: dict[int, Span] = {}
 
         def is_free(span: Span) -> bool:
             return not any(_overlap(span, other) for other in taken.values())
 
-        for index, (noun, occurrence) in enumerate(zip(nouns, asked, strict=True)):
+        for index, (noun, occurrence) in enumerate(zip(nouns, wanted, strict=True)):
             if occurrence is None:
                 continue
             span = self.span(prompt, noun, occurrence)
             if not is_free(span):
                 raise SubjectError(
-                    f'Two subjects hold one place in the prompt, "{noun}": choose another '
-                    f"occurrence for one of them."
+                    'Two subjects hold one place in the prompt, "{noun}": choose another '
+                    "occurrence for one of them.",
+                    noun=noun,
                 )
             taken[index] = span
-        for index in sorted(range(len(nouns)), key=lambda i: -len(_words(self.clean(nouns[i])))):
-            if index in taken:
-                continue
-            noun = nouns[index]
-            visible = self.occurrences(prompt, noun)
+        rest = [index for index in range(len(nouns)) if index not in taken]
+        for index in sorted(rest, key=lambda i: -len(_words(self.clean(nouns[i])))):
+            visible = self.occurrences(prompt, nouns[index])
             free = [span for span in visible if is_free(span)]
-            if free:
-                taken[index] = free[0]
-            elif visible:
+            if not visible:
+                raise self._missing(prompt, nouns[index])
+            if not free:
                 raise SubjectError(
-                    f'"{noun}" occurs {_times(len(visible))} in the prompt and another subject '
-                    f"holds its place; mention it once more, or give the two different nouns."
+                    '"{noun}" occurs {times} in the prompt and another subject holds its place; '
+                    "mention it once more, or give the two different nouns.",
+                    noun=nouns[index],
+                    times=_times(len(visible)),
                 )
-            else:
-                raise self._missing(prompt, noun, truncated=bool(self._find(prompt, noun)))
+            taken[index] = free[0]
         return [taken[index] for index in range(len(nouns))]
 
     def _pieces(self, text: str) -> Iterator[tuple[Span, list[int]]]:
@@ -209,9 +202,7 @@ class Tokenizer:
         text, wanted = self.clean(prompt), self.clean(noun)
         names = _words(wanted)
         if not names:
-            raise SubjectError(
-                "A subject has no noun: name it by the word that stands for it in the prompt."
-            )
+            raise SubjectError("A subject has no noun: enter its word in the prompt.")
         words = self._located(text)
         gaps = [gap.strip() for gap in _WORD.split(wanted)[1:-1]]
         last_forms = plurals(names[-1])
@@ -230,44 +221,24 @@ class Tokenizer:
     def _fits(self, span: Span) -> bool:
         return span[1] <= self.context_length - 1  # the last position is end-of-text's
 
-    def _missing(self, prompt: str, noun: str, truncated: bool) -> SubjectError:
-        if truncated:
+    def _missing(self, prompt: str, noun: str) -> SubjectError:
+        """The error for a noun without a span within the context."""
+        if self._find(prompt, noun):
             return SubjectError(
-                f'"{noun}" comes too late in the prompt: only its first '
-                f"{self.context_length - 2} tokens are read; shorten the prompt or name "
-                f'"{noun}" earlier.'
+                '"{noun}" comes too late in the prompt: only its first {limit} tokens are read; '
+                'shorten the prompt or name "{noun}" earlier.',
+                noun=noun,
+                limit=self.context_length - 2,
             )
         words = _words(self.clean(prompt))
         near = difflib.get_close_matches(self.clean(noun), words, n=1, cutoff=0.75)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
-        return SubjectError(
-            f'The prompt does not mention "{noun}": write the word into the prompt, or name '
-            f"the subject by a word that is in it.{hint}"
+        message = (
+            'The prompt does not mention "{noun}": write the word into the prompt, or name the '
+            "subject by a word that is in it."
         )
-
-
-def plurals(word: str) -> set[str]:
-    """The lower-case word and the plurals it may have."""
-    forms = {word, word + "s"}
-    if re.search(r"(s|x|z|ch|sh|o)$", word):
-        forms.add(word + "es")
-    if word.endswith("z"):
-        forms.add(word + "zes")
-    if re.search(r"([^aeiou]|qu)y$", word):
-        forms.add(word[:-1] + "ies")
-    if word.endswith("f"):
-        forms.add(word[:-1] + "ves")
-    if word.endswith("fe"):
-        forms.add(word[:-2] + "ves")
-    if word.endswith("us") and len(word) > 3:
-        forms.add(word[:-2] + "i")
-    if word.endswith("is") and len(word) > 3:
-        forms.add(word[:-2] + "es")
-    for ending, many in _IRREGULAR_ENDINGS.items():
-        # "ox" is short enough to end other words ("fox"); the longer ones end compounds.
-        if word == ending or (len(ending) > 2 and word.endswith(ending)):
-            forms.add(word[: -len(ending)] + many)
-    return forms
+        if near:
+            return SubjectError(message + ' Did you mean "{near}"?', noun=noun, near=near[0])
+        return SubjectError(message, noun=noun)
 
 
 def _words(text: str) -> list[str]:
@@ -278,5 +249,6 @@ def _overlap(a: Span, b: Span) -> bool:
     return a[0] < b[1] and b[0] < a[1]
 
 
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{count} times")
+def _times(count: int) -> Text:
+    names = {1: "once", 2: "twice"}
+    return Text(names[count]) if count in names else Text("{count} times", count=count)

@@ -1,4 +1,4 @@
-"""Weights on disk: where they come from, whether they are whole, and reading them strictly."""
+"""Weights on disk: where they come from, checks of their files, strict reading, whole writes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from lambda_eclipse.messages import StudioError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
 MANIFEST_NAME = "manifest.json"
 
 
-class WeightsError(ValueError):
-    """A file of weights or its configuration is missing or wrong; says which and what to do."""
+class WeightsError(StudioError):
+    """A file of weights or its configuration is missing, damaged or of another model."""
 
 
 def resolve(
@@ -27,11 +28,10 @@ def resolve(
     folder: str | Path | None = None,
     patterns: Sequence[str] | None = None,
 ) -> Path:
-    """The local folder that holds a model.
+    """The local folder of a model: `folder` if it exists, else that of `source`.
 
-    folder: taken if it exists. Otherwise `source`, if it is an existing folder; otherwise
-    `source` is the name of a hub repository ("owner/name"), downloaded once and cached,
-    limited to the file `patterns` if given. WeightsError when none of this works.
+    source: a folder, or the name of a hub repository ("owner/name"), which is downloaded once
+    and cached; `patterns` limits the files. Raises WeightsError when neither exists.
     """
     for candidate in (folder, source):
         if candidate is not None and (path := Path(candidate).expanduser()).is_dir():
@@ -39,8 +39,9 @@ def resolve(
     name = str(source)
     if name.count("/") != 1 or name.startswith((".", "~", "/")):
         raise WeightsError(
-            f"There is no folder {name}, and it is not the name of a hub repository either: "
-            f'give an existing folder or "owner/name".'
+            "{source} is neither an existing folder nor the name of a hub repository: use a "
+            'folder or "owner/name".',
+            source=name,
         )
     from huggingface_hub import snapshot_download
 
@@ -48,8 +49,10 @@ def resolve(
         return Path(snapshot_download(name, allow_patterns=list(patterns) if patterns else None))
     except Exception as error:  # the client raises a dozen unrelated types, all with one remedy
         raise WeightsError(
-            f"Could not download {name} ({type(error).__name__}): check the name and the network "
-            f"connection, or give a local folder that holds its files."
+            "Could not download {source} ({error}): check the name and the network connection, "
+            "or use a local folder with its files.",
+            source=name,
+            error=type(error).__name__,
         ) from error
 
 
@@ -58,11 +61,13 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WeightsError(f"{path} is missing: fetch the whole folder again.") from error
+        raise missing_file(path) from error
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} can't be read as JSON ({error}): fetch it again.") from error
+        raise WeightsError(
+            "{path} is not JSON ({error}): download it again.", path=path, error=error
+        ) from error
     if not isinstance(content, dict):
-        raise WeightsError(f"{path} holds no JSON object: fetch it again.")
+        raise WeightsError("{path} holds no JSON object: download it again.", path=path)
     return content
 
 
@@ -77,8 +82,10 @@ def read_safetensors(
     dtype: what floating-point tensors become, one for all or by name; None keeps the file's.
     WeightsError names the file, what is wrong with it, and the remedy.
     """
+    from safetensors import SafetensorError, safe_open
+
     if not path.is_file():
-        raise WeightsError(f"{path} is missing: fetch the whole folder again.")
+        raise missing_file(path)
     try:
         with safe_open(path, "pt", device=str(device)) as file:
             names = set(file.keys())
@@ -94,7 +101,9 @@ def read_safetensors(
             return state
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"{path} is damaged or no safetensors file ({error}): fetch it again."
+            "{path} is not a readable safetensors file ({error}): download it again.",
+            path=path,
+            error=error,
         ) from error
 
 
@@ -117,8 +126,10 @@ def _check_layout(
         )
     if faults:
         raise WeightsError(
-            f"{path} does not fit its configuration: it {'; it '.join(faults)}. Use the weights "
-            f"and the configuration file of one and the same model."
+            "{path} does not match its configuration: it {faults}. Use the weights and the "
+            "configuration file of the same model.",
+            path=path,
+            faults="; it ".join(faults),
         )
 
 
@@ -133,9 +144,9 @@ def load_module(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | Callable[[str], torch.dtype] | None = None,
 ) -> None:
-    """Give a module, which may be on the meta device, the tensors of a file: all, and no others.
+    """Load exactly the tensors of a module, which may be on the meta device, from a file.
 
-    Tensors are assigned, not copied: the module ends up with their device and type.
+    Tensors are assigned, not copied: the module takes their device and type.
     """
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     state = read_safetensors(path, expected, device, dtype)
@@ -147,13 +158,20 @@ def save_fp16(state: Mapping[str, Tensor], path: Path) -> None:
 
     WeightsError when a value doesn't fit float16.
     """
+    import torch
+    from safetensors.torch import save_file
+
     half: dict[str, Tensor] = {}
     for name, tensor in state.items():
         kept = tensor.detach().cpu()
         if kept.is_floating_point():
             kept = kept.to(torch.float16)
             if not torch.isfinite(kept).all():
-                raise WeightsError(f"{name} holds values that float16 can't: not saved to {path}.")
+                raise WeightsError(
+                    "{name} has values beyond the range of float16: {path} was not written.",
+                    name=name,
+                    path=path,
+                )
         # Tensors that share memory can't be saved; a copy of each can.
         half[name] = kept.contiguous().clone()
     write_whole(path, lambda temporary: save_file(half, temporary, {"format": "pt"}))
@@ -166,17 +184,26 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write next to the target, then rename: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
+    """Write a file beside its target, then rename it: readers never see a partial file."""
+    write_all({path: write})
+
+
+def write_all(writers: Mapping[Path, Callable[[Path], object]]) -> None:
+    """As `write_whole`, for several files: if one fails, none is written."""
+    parts: dict[Path, Path] = {}
     try:
-        write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes files private
-        temporary.replace(path)
+        for path, write in writers.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            os.close(handle)
+            parts[path] = Path(name)
+            write(parts[path])
+            parts[path].chmod(0o644)  # mkstemp makes files private
+        for path, part in parts.items():
+            part.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def write_manifest(root: Path) -> Path:
@@ -210,15 +237,23 @@ def verify(manifest: Path | Mapping[str, Any], root: Path) -> None:
         if not path.resolve().is_relative_to(below):
             continue
         if not path.is_file():
-            raise WeightsError(f"{path} is missing: fetch the repository's files again.")
+            raise missing_file(path)
         size = path.stat().st_size
         if size != entry["bytes"]:
             raise WeightsError(
-                f"{path} has {size} bytes instead of {entry['bytes']}: the download was cut off "
-                f"or holds only a pointer to the file; fetch it again."
+                "{path} has {size} bytes instead of {expected}: download it again; from a clone "
+                'with Git LFS, run "git lfs pull".',
+                path=path,
+                size=size,
+                expected=entry["bytes"],
             )
         if file_sha256(path) != entry["sha256"]:
-            raise WeightsError(f"{path} does not match its checksum: fetch it again.")
+            raise WeightsError("{path} does not match its checksum: download it again.", path=path)
+
+
+def missing_file(path: Path) -> WeightsError:
+    """The error for a file that should be in a model's folder."""
+    return WeightsError("{path} is missing: download the whole folder again.", path=path)
 
 
 def file_sha256(path: Path) -> str:

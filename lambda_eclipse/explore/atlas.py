@@ -11,8 +11,9 @@ from fractions import Fraction
 
 from PIL import Image, ImageDraw, ImageFont
 
+from lambda_eclipse.explore.contact_sheet import contact_sheet
 from lambda_eclipse.explore.route import Point, zipped
-from lambda_eclipse.images import contact_sheet
+from lambda_eclipse.messages import StudioError
 
 Place = tuple[Fraction, Fraction]  # (row, column) as fractions of the square's side
 
@@ -24,12 +25,17 @@ BLANK = (238, 238, 238)
 def place(row: int, column: int, size: int) -> Place:
     """The place (row, column), as fractions in [0, 1], of a cell of a size × size grid.
 
-    Equal for all cells of all grids that stand for one point. ValueError for a cell outside the
+    Equal for all cells of all grids that stand for one point. StudioError for a cell outside the
     grid and for a size under 2.
     """
     _check_size(size)
     if not (0 <= row < size and 0 <= column < size):
-        raise ValueError(f"Row {row}, column {column} is outside a grid of {size} × {size} cells.")
+        raise StudioError(
+            "Row {row}, column {column} is outside a grid of {size} × {size} cells.",
+            row=row,
+            column=column,
+            size=size,
+        )
     return Fraction(row, size - 1), Fraction(column, size - 1)
 
 
@@ -74,12 +80,12 @@ def sheet(
     cells: finished pictures by place; those of other grids are left out, and cells that are not
     finished are blank. across: what the left and the right edge stand for, written above;
     down: the upper and the lower edge, written on the left. label_px: height of that margin.
-    ValueError when no cell of this grid is finished.
+    StudioError when no cell of this grid is finished.
     """
     places = [place(row, column, size) for row in range(size) for column in range(size)]
     found = [cells[at] for at in places if at in cells]
     if not found:
-        raise ValueError(f"No cell of the {size} × {size} grid is finished: paint it first.")
+        raise _unfinished(size)
     blank = Image.new("RGB", found[0].size, BLANK)
     inside = contact_sheet([cells.get(at, blank) for at in places], size, gap_px=GAP_PX)
     out = Image.new("RGB", (inside.width + label_px, inside.height + label_px), "white")
@@ -94,7 +100,7 @@ def sheet(
 def to_zip(cells: Mapping[Place, bytes], size: int) -> bytes:
     """The finished cells of a size × size grid, each the bytes of a PNG file, in a zip.
 
-    Named by row and column counted from 1: "row-1_column-3.png". ValueError when none is
+    Named by row and column counted from 1: "row-1_column-3.png". StudioError when none is
     finished.
     """
     digits = len(str(size))
@@ -105,7 +111,7 @@ def to_zip(cells: Mapping[Place, bytes], size: int) -> bytes:
         if (at := place(row, column, size)) in cells
     }
     if not files:
-        raise ValueError(f"No cell of the {size} × {size} grid is finished: paint it first.")
+        raise _unfinished(size)
     return zipped(files)
 
 
@@ -136,6 +142,14 @@ def _fitting(text: str, width_px: float, height_px: float) -> ImageFont.FreeType
     return ImageFont.load_default(max(size, MIN_FONT_PX))
 
 
+def _unfinished(size: int) -> StudioError:
+    return StudioError(
+        "No cell of the {rows} × {columns} grid is finished: paint it first.",
+        rows=size,
+        columns=size,
+    )
+
+
 def _check_size(size: int) -> None:
     if size < 2:
-        raise ValueError(f"A grid has at least 2 cells along a side, not {size}.")
+        raise StudioError("A grid has {size} cells along a side: use at least 2.", size=size)

@@ -19,7 +19,9 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from lambda_eclipse.images import contact_sheet, flatten
+from lambda_eclipse.explore.contact_sheet import contact_sheet
+from lambda_eclipse.images import flatten
+from lambda_eclipse.messages import StudioError
 
 Point = tuple[float, float]
 T = TypeVar("T")
@@ -32,12 +34,12 @@ EDGES: dict[str, tuple[Point, Point]] = {
     "diagonal": ((0.0, 0.0), (1.0, 1.0)),
     "antidiagonal": ((1.0, 0.0), (0.0, 1.0)),
 }
-# A line shorter than this share of the square's side is a click, not a path.
+# A shorter line, as a share of the square's side, is a click.
 MIN_LENGTH = 1e-6
 FPS = 8.0
 FPS_RANGE = (1, 50)  # browsers slow GIFs of more frames per second down to 10
-# H.264 plays everywhere, but few builds of OpenCV may write it. All of its wheels write VP9, which
-# browsers play in an MP4 file. Its MPEG-4 Part 2 ("mp4v") they do not play.
+# H.264 plays everywhere, but few builds of OpenCV can write it. All its wheels write VP9, which
+# browsers play in MP4 files; they do not play MPEG-4 Part 2 ("mp4v").
 CODECS = ("avc1", "vp09")
 
 
@@ -54,25 +56,29 @@ def along(name: str, n: int) -> list[Point]:
     """n points at equal distances on a named edge or diagonal of the square, both ends included.
 
     "top" and "bottom" go right, "left" and "right" go down, "diagonal" from the top left and
-    "antidiagonal" from the top right corner. ValueError for other names and n under 2.
+    "antidiagonal" from the top right corner. StudioError for other names and n under 2.
     """
     if name not in EDGES:
-        raise ValueError(f'There is no path "{name}": use {", ".join(EDGES)}.')
+        raise StudioError(
+            'There is no path "{name}": use {names}.', name=name, names=", ".join(EDGES)
+        )
     return resample(EDGES[name], n)
 
 
 def resample(line: Sequence[Point], n: int) -> list[Point]:
     """n points at equal distances along a free-hand line of points (x, y), both ends included.
 
-    Points that repeat the one before add no length and change nothing. ValueError for a point
-    that is no pair of numbers in [0, 1], a line without length, and n under 2.
+    Ignores repeated points. Raises StudioError for a point outside of [0, 1]², a line without
+    length, and n under 2.
     """
     if n < 2:
-        raise ValueError(f"A path has at least 2 frames, not {n}.")
+        raise StudioError("A path has {count} frames: use at least 2.", count=n)
     for number, point in enumerate(line, 1):
         if len(point) != 2 or not all(0 <= float(value) <= 1 for value in point):
-            raise ValueError(
-                f"Point {number} of the line is {tuple(point)}: give x and y between 0 and 1."
+            raise StudioError(
+                "Point {number} of the line is {point}: x and y must be between 0 and 1.",
+                number=number,
+                point=tuple(point),
             )
     corners = np.asarray(line, dtype=np.float64).reshape(-1, 2)  # (points, 2)
     steps = np.hypot(*np.diff(corners, axis=0).T)  # (points - 1,)
@@ -80,17 +86,16 @@ def resample(line: Sequence[Point], n: int) -> list[Point]:
     corners = corners[moved]
     reached = np.concatenate([[0.0], np.cumsum(steps[steps > 0])])  # length up to each corner
     if reached[-1] < MIN_LENGTH:
-        raise ValueError("The line has no length: draw one from a place to another.")
+        raise StudioError("The line has no length: draw one from a place to another.")
     wanted = np.linspace(0, reached[-1], n)
     x, y = (np.interp(wanted, reached, corners[:, axis]).clip(0, 1) for axis in (0, 1))
     return list(zip(x.tolist(), y.tolist(), strict=True))
 
 
 def there_and_back(items: Sequence[T]) -> list[T]:
-    """Points or finished frames forth and back, 2n - 2 of them, so that they repeat seamlessly.
+    """Points or frames forth and back, 2n - 2 of them, for a seamless loop.
 
-    Neither end comes twice in a row when the list is played in a loop. The way back of frames
-    costs nothing: its pictures are painted already.
+    Neither end comes twice in a row.
     """
     return [*items, *items[-2:0:-1]]
 
@@ -114,7 +119,7 @@ def to_json(frames: Sequence[Frame], mode: str) -> str:
 def to_zip(frames: Sequence[Frame], mode: str, files: Sequence[bytes]) -> bytes:
     """A zip of the frames' PNG `files`, numbered, and path.json, which is `to_json`.
 
-    ValueError without frames.
+    StudioError without frames.
     """
     _check(frames)
     named = dict(zip(frame_names(len(frames)), files, strict=True))
@@ -124,7 +129,7 @@ def to_zip(frames: Sequence[Frame], mode: str, files: Sequence[bytes]) -> bytes:
 def to_sheet(frames: Sequence[Frame], columns: int) -> Image.Image:
     """All frames in rows on one RGB picture, each with its point beneath.
 
-    ValueError without frames and for `columns` under 1.
+    StudioError without frames and for `columns` under 1.
     """
     labels = [f"({x:.2f}, {y:.2f})" for x, y in (frame.point for frame in frames)]
     return contact_sheet([frame.image for frame in frames], columns, labels)
@@ -133,7 +138,7 @@ def to_sheet(frames: Sequence[Frame], columns: int) -> Image.Image:
 def to_gif(frames: Sequence[Frame], fps: float = FPS) -> bytes:
     """An animated GIF that repeats forever; `fps` frames per second, 1..50.
 
-    GIF keeps time in hundredths of a second. ValueError without frames, for frames of different
+    GIF keeps time in hundredths of a second. StudioError without frames, for frames of different
     sizes, and for other speeds.
     """
     _check(frames, fps)
@@ -149,7 +154,7 @@ def to_mp4(frames: Sequence[Frame], fps: float = FPS) -> bytes:
     """An MP4 video that browsers play: H.264 where OpenCV may write it, else VP9.
 
     `fps`: frames per second, 1..50. Odd sides are made even by repeating the last row or column,
-    because video stores colours for 2 × 2 px. ValueError as in `to_gif`, and where this build of
+    because video stores colours for 2 × 2 px. StudioError as in `to_gif`, and where this build of
     OpenCV writes neither.
     """
     _check(frames, fps)
@@ -162,7 +167,7 @@ def to_mp4(frames: Sequence[Frame], fps: float = FPS) -> bytes:
         for codec in CODECS:
             if _write_video(path, codec, pictures, fps):
                 return path.read_bytes()
-    raise ValueError("This build of OpenCV writes no video for browsers: export a GIF instead.")
+    raise StudioError("This build of OpenCV writes no video for browsers: export a GIF instead.")
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -170,19 +175,19 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in files.items():
-            # PNG is packed already and the rest is small: nothing would be gained by packing.
+            # No compression: PNG is compressed, and the rest is small.
             archive.writestr(zipfile.ZipInfo(name), content)
     return out.getvalue()
 
 
 def _write_video(path: Path, codec: str, pictures: Sequence[np.ndarray], fps: float) -> bool:
-    """Write RGB pictures (H, W, 3) and read them back; False where they are not all there.
+    """Write RGB pictures (H, W, 3) and count them; False if any is missing.
 
-    Some encoders, those in hardware above all, open without complaint and then drop frames.
+    Some encoders, mostly in hardware, open without an error and then drop frames.
     """
-    # Codecs are tried out, so a missing one is no error; FFmpeg reads its own level from here.
+    # Silence OpenCV and FFmpeg: a missing codec is not an error.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2  # the page starts without it
+    import cv2  # slow to import
 
     height, width = pictures[0].shape[:2]
     logging = cv2.utils.logging
@@ -208,9 +213,16 @@ def _write_video(path: Path, codec: str, pictures: Sequence[np.ndarray], fps: fl
 
 def _check(frames: Sequence[Frame], fps: float = FPS) -> None:
     if not frames:
-        raise ValueError("There are no frames yet: paint the path first.")
+        raise StudioError("There are no frames yet: paint the path first.")
     sizes = {frame.image.size for frame in frames}
     if len(sizes) > 1:
-        raise ValueError(f"Frames are of different sizes, {sorted(sizes)} px: paint them again.")
+        raise StudioError(
+            "Frames are of different sizes, {sizes} px: paint them again.", sizes=sorted(sizes)
+        )
     if not FPS_RANGE[0] <= fps <= FPS_RANGE[1]:
-        raise ValueError(f"{fps} frames per second: use {FPS_RANGE[0]} to {FPS_RANGE[1]}.")
+        raise StudioError(
+            "{fps} frames per second: use {low} to {high}.",
+            fps=fps,
+            low=FPS_RANGE[0],
+            high=FPS_RANGE[1],
+        )

@@ -1,4 +1,4 @@
-"""Concept cards: a subject in a PNG of its cut-out, with what the model sees in it.
+"""Concept cards: a subject as a PNG of its cut-out, with its embedding.
 
 Letters: D embedding width, P side of a picture in px.
 """
@@ -25,18 +25,20 @@ from lambda_eclipse.keep.png import (
     string,
     text_in,
 )
+from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Subject
 from lambda_eclipse.stacks import Models
 
 CARD_KEYWORD = "lambda-eclipse-card"
+CARD = Text("card")
 
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """A subject to keep: its noun, what it looks like, and what the model sees in it.
+    """A subject: its noun, its cut-out picture and its embedding.
 
-    noun: may be empty, for whoever loads the card to fill in.
+    noun: may be empty, to fill in after loading.
     picture: RGBA cut-out, P × P, P being CLIP's. embedding: (D,) float32, of the CLIP model with
     the checksum `clip` in the stack of that name.
     """
@@ -56,17 +58,17 @@ class Card:
         return cls(subject.noun, cutout, embedding, stack.name, checksums_of(studio.models)["clip"])
 
     def fits(self, stack: str, clip: str) -> bool:
-        """Whether the embedding means the same to the stack of that name, with that CLIP."""
+        """Whether the embedding is of the stack of that name and of this CLIP."""
         return (self.stack, self.clip) == (stack, clip)
 
     def subject(self, models: Models) -> Subject:
-        """The subject for a request: with the embedding where it fits, else the picture alone."""
+        """The subject for a request: with the embedding if it fits, else with the picture alone."""
         fits = self.fits(models.stack.name, checksums_of(models)["clip"])
         return Subject(self.noun, self.picture, embedding=self.embedding if fits else None)
 
 
 def write_card(card: Card) -> bytes:
-    """A card as a PNG file that shows its subject. Not marked as generated: it is a photo's."""
+    """A card as a PNG of its subject; not marked as generated, as it comes from a photo."""
     content = {
         "format": FORMAT,
         "noun": card.noun,
@@ -82,12 +84,12 @@ def write_card(card: Card) -> bytes:
 def read_card(source: str | Path | bytes) -> Card:
     """The card in a PNG: a path, or the bytes of a file; one of another stack as well.
 
-    Raises NoRecipeError where there is none, RecipeError for one that is missing, damaged or of
-    a newer format, and PictureError when its picture is.
+    Raises NoRecipeError without a card, RecipeError for a file that is missing, damaged or of a
+    newer format, and PictureError for a damaged picture.
     """
-    text = text_in(source, CARD_KEYWORD, "card")
-    with reading("card"):
-        content = content_of(text, "card")
+    text = text_in(source, CARD_KEYWORD, CARD)
+    with reading(CARD):
+        content = content_of(text, CARD)
         noun, stack, clip = (string(content, name) for name in ("noun", "stack", "clip"))
         embedding = floats(string(content, "embedding"))
-    return Card(noun, open_picture(source, "card").convert("RGBA"), embedding, stack, clip)
+    return Card(noun, open_picture(source, CARD).convert("RGBA"), embedding, stack, clip)

@@ -1,4 +1,4 @@
-"""Checksums of weights: by these a recipe tells which ones its picture was painted with."""
+"""Checksums of weights, by which a recipe identifies them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lambda_eclipse.stacks import PATTERNS, Models, Stack, source_of
-from lambda_eclipse.weights import read_json, resolve
+from lambda_eclipse.stacks import PATTERNS, Models, Part, Stack, manifest_of, source_of
+from lambda_eclipse.weights import file_sha256, read_json, resolve
 
 
 def checksums(stack: Stack, sources: Mapping[str, str] | None = None) -> dict[str, str]:
     """SHA-256 (64 hex digits) of a stack's "clip", "prior" and "decoder", each of all its files.
 
-    `sources` as in `stacks.load`. Taken from the manifest of shipped files, else computed, once:
-    for ten gigabytes that may take a minute. Raises WeightsError when a source is not here.
+    sources: as in `stacks.load`. Read from the manifest of shipped files, else computed once, at
+    about a minute for ten gigabytes. Raises WeightsError for a missing source.
     """
-    found = {}
-    for part in PATTERNS:
-        source = source_of(stack, part, sources)
-        shipped = source == getattr(stack, part)
-        found[part] = _checksum(part, source, stack.manifest if shipped else None)
-    return found
+    return {
+        part: _checksum(part, source_of(stack, part, sources), manifest_of(stack, part, sources))
+        for part in PATTERNS
+    }
 
 
 def checksums_of(models: Models) -> dict[str, str]:
-    """Those of loaded networks, wherever they come from."""
+    """The checksums of loaded networks."""
     return {**checksums(models.stack, models.sources), **models.digests}
 
 
 @functools.cache
-def _checksum(part: str, source: str, manifest: Path | None) -> str:
-    """SHA-256 of the lines "checksum  name" of a part's files: what `sha256sum` would list."""
+def _checksum(part: Part, source: str, manifest: Path | None) -> str:
+    """SHA-256 of the lines "checksum  name" of a part's files, as `sha256sum` lists them."""
     if manifest is not None:
         files = read_json(manifest)["files"]
         below = Path(source).relative_to(manifest.parent).as_posix()
@@ -47,9 +45,8 @@ def _checksum(part: str, source: str, manifest: Path | None) -> str:
 
 def _file_checksum(path: Path) -> str | None:
     if not path.is_file():
-        return None  # some are optional, and loading has complained about the others
+        return None  # an optional file: loading raises an error for the others
     blob = path.resolve().name
     if re.fullmatch("[0-9a-f]{64}", blob):
         return blob  # the hub's cache names large files by their checksum
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)

@@ -1,6 +1,6 @@
-"""Checked texts in PNGs: what recipes and cards are written as, and read from.
+"""Text chunks of PNGs, the form of recipes and cards, and checked reading of them.
 
-Files come from strangers: everything read is checked, and wrong files end in a RecipeError.
+Files are untrusted: check everything, raise RecipeError for anything wrong.
 
 Letters: D embedding width.
 """
@@ -21,6 +21,8 @@ import torch
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from lambda_eclipse.messages import StudioError, Text
+
 FORMAT = 1  # of recipes and cards; one more whenever older programs would misread them
 MAX_TEXT = PngImagePlugin.MAX_TEXT_CHUNK  # characters; ours are 1/10 of that at most
 MAX_DIM = 16384
@@ -40,8 +42,8 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
-class RecipeError(ValueError):
-    """A recipe or card that cannot be used; the message says why and what to do."""
+class RecipeError(StudioError):
+    """A recipe or card that cannot be used."""
 
 
 class NoRecipeError(RecipeError):
@@ -53,9 +55,9 @@ class NewerRecipeError(RecipeError):
 
 
 def png_bytes(image: Image.Image, **options: Any) -> bytes:
-    """The pixels as a PNG file, and of the rest just what `options` say."""
+    """The pixels as a PNG file, with no metadata but that in `options`."""
     clean = image.copy()
-    clean.info = {}  # nothing that came with the picture travels on
+    clean.info = {}  # drop all metadata of the picture
     out = io.BytesIO()
     clean.save(out, "PNG", **options)
     return out.getvalue()
@@ -64,56 +66,65 @@ def png_bytes(image: Image.Image, **options: Any) -> bytes:
 def add_text(info: PngImagePlugin.PngInfo, keyword: str, text: str) -> None:
     """Add a chunk that `text_in` finds. Raises RecipeError for one that readers refuse."""
     if len(text) > MAX_TEXT:
-        raise RecipeError(f"{len(text)} characters are too many for a PNG: shorten the prompt.")
+        raise RecipeError(
+            "{count} characters are too many for a PNG: shorten the prompt.", count=len(text)
+        )
     info.add_text(keyword, text, zip=True)
 
 
-def text_in(source: str | Path | bytes, keyword: str, what: str) -> str:
+def text_in(source: str | Path | bytes, keyword: str, what: Text) -> str:
     """The text chunk of a PNG with this keyword, before its pixels, where `add_text` puts it."""
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             text = image.info.get(keyword) if image.format == "PNG" else None
     except FileNotFoundError:
-        raise RecipeError(f"{source} is not a file: check its path.") from None
+        raise RecipeError("{path} is not a file: check its path.", path=source) from None
     except UnidentifiedImageError:
         raise NoRecipeError(
-            f"This file is no picture, or a damaged one: give a PNG with a {what} in it."
+            "This file is no picture, or a damaged one: give a PNG with a {what} in it.", what=what
         ) from None
     except Exception as error:  # PIL raises nearly anything on broken and hostile files
         raise RecipeError(
-            f"This file is damaged or absurdly large ({short(error)}): give a PNG as it was saved."
+            "This file is damaged or absurdly large ({error}): give a PNG as it was saved.",
+            error=short(error),
         ) from error
     if text is None:
         raise NoRecipeError(
-            f"There is no {what} in this picture: it was saved without, or by a program that "
-            f"drops it. Give a PNG as it was saved."
+            "There is no {what} in this picture: it was saved without, or by a program that drops "
+            "it. Give a PNG as it was saved.",
+            what=what,
         )
-    return text
+    return str(text)
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Whatever a broken content leads to becomes one kind of error."""
+def reading(what: Text) -> Iterator[None]:
+    """Turn every error that damaged content raises into a RecipeError."""
     try:
         yield
     except NewerRecipeError:
         raise
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise RecipeError(
-            f"The {what} in this picture is damaged ({short(error)}): use a PNG as it was saved."
+            "The {what} in this picture is damaged ({error}): use a PNG as it was saved.",
+            what=what,
+            error=short(error),
         ) from error
 
 
-def content_of(text: str, what: str) -> dict[str, Any]:
+def content_of(text: str, what: Text) -> dict[str, Any]:
     """The JSON object of a format that is known here."""
     if len(text) > MAX_TEXT:
         raise ValueError(f"{len(text)} characters")
-    content = json.loads(text)
+    content: dict[str, Any] = json.loads(text)
     version = field(content, "format", int)
     if version > FORMAT:
         raise NewerRecipeError(
-            f"This {what} is of format {short(version)}, made by a newer version of this "
-            f"program: update it, it reads formats up to {FORMAT}."
+            "This {what} is of format {format}, made by a newer version of this program: update "
+            "it, it reads formats up to {known}.",
+            what=what,
+            format=short(version),
+            known=FORMAT,
         )
     if version < 1:
         raise ValueError(f'"format" is {version}')
@@ -121,7 +132,7 @@ def content_of(text: str, what: str) -> dict[str, Any]:
 
 
 def field(content: Any, name: str, kind: type | tuple[type, ...]) -> Any:
-    """An entry of a JSON object, of that kind; a bool is no number."""
+    """An entry of a JSON object, of that type; a bool is not a number."""
     value = content.get(name) if isinstance(content, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f'"{name}" is {short(repr(value))}')
@@ -129,12 +140,14 @@ def field(content: Any, name: str, kind: type | tuple[type, ...]) -> Any:
 
 
 def string(content: Any, name: str) -> str:
-    value = field(content, name, str)
-    value.encode()  # JSON can spell halves of characters, which nothing can print or tokenize
+    """A str entry of a JSON object."""
+    value: str = field(content, name, str)
+    value.encode()  # reject lone surrogates, which can be neither printed nor tokenized
     return value
 
 
 def number(content: Any, name: str) -> float:
+    """A number of a JSON object."""
     return float(field(content, name, (int, float)))
 
 
@@ -170,6 +183,7 @@ def edges_of(text: str) -> Image.Image:
 
 
 def base64_bytes(text: str) -> bytes:
+    """Decode base64; raises ValueError for anything else."""
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error as error:
@@ -177,6 +191,6 @@ def base64_bytes(text: str) -> bytes:
 
 
 def short(value: object) -> str:
-    """For messages: hostile files may hold anything."""
+    """The first 120 letters of a value, for messages: files may contain anything."""
     text = str(value).rstrip(".")
     return text if len(text) <= 120 else text[:120] + "…"

@@ -2,15 +2,13 @@
 
 A recipe is JSON in a text chunk, and never holds a photo:
 
-- A subject is kept as its embedding, in full float32: the prior sees nothing else of it.
-- The edge control is kept as the edge map that the encoder saw, one bit per pixel. Edges can't be
-  found again without their photo, and other than an embedding a map can be shown on the page,
-  and encoded by any stack.
-- A picture is one of those painted with it in one go, whose number and place reach its last bits
-  (see `decoder`). So the recipe tells the picture's place in its request, and the same batch is
-  painted again. What else is in the batch does not matter.
+- A subject is stored as its embedding, in float32: the prior's only input from it.
+- Edges are stored as the edge map, one bit per pixel. Unlike an embedding, a map can be shown on
+  the page, and encoded by any stack.
+- The size of a batch and the position in it change a picture's last bits (see `decoder`). So the
+  recipe stores the picture's index in its request, and the same batch is painted again.
 
-Files come from strangers: everything read is checked, and wrong files end in a RecipeError.
+Files are untrusted: check everything, raise RecipeError for anything wrong.
 
 Letters: D embedding width, P side of a picture in px.
 """
@@ -49,11 +47,13 @@ from lambda_eclipse.keep.png import (
     string,
     text_in,
 )
+from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_CANNY, Picture, Request, Sampling, Subject
 from lambda_eclipse.stacks import PATTERNS, Models, Stack
 
 KEYWORD = "lambda-eclipse"
+RECIPE = Text("recipe")
 MAX_BATCH = 1024
 
 
@@ -161,8 +161,8 @@ class Recipe:
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """Read `to_json` back. Raises RecipeError for damaged, absurd and newer recipes."""
-        with reading("recipe"):
-            content = content_of(text, "recipe")
+        with reading(RECIPE):
+            content = content_of(text, RECIPE)
             control, embedding = content.get("canny"), content.get("embedding")
             weights, versions = (field(content, name, dict) for name in ("weights", "versions"))
             request = Request(
@@ -209,7 +209,7 @@ def read(source: str | Path | bytes) -> Recipe:
     Raises NoRecipeError where there is none, and RecipeError for a file that is missing, and for
     recipes that are damaged, absurd, or of a newer format.
     """
-    return Recipe.from_json(text_in(source, KEYWORD, "recipe"))
+    return Recipe.from_json(text_in(source, KEYWORD, RECIPE))
 
 
 def circumstances(models: Models) -> dict[str, Any]:
@@ -247,14 +247,20 @@ def _checked(recipe: Recipe) -> Recipe:
     request = recipe.request
     (request if recipe.embedding is None else replace(request, prompt="a point")).check()
     for what, value, low, high in (
-        ("index", recipe.index, 0, request.count - 1),
-        ("batch size", recipe.batch_size, 1, MAX_BATCH),
-        ("size in px", recipe.size_px, 1, MAX_SIDE_PX),
-        ("high Canny threshold", request.canny_high, 0, MAX_CANNY),
-        ("low Canny threshold", request.canny_low, 0, request.canny_high),
+        (Text("index"), recipe.index, 0, request.count - 1),
+        (Text("batch size"), recipe.batch_size, 1, MAX_BATCH),
+        (Text("size in px"), recipe.size_px, 1, MAX_SIDE_PX),
+        (Text("high Canny threshold"), request.canny_high, 0, MAX_CANNY),
+        (Text("low Canny threshold"), request.canny_low, 0, request.canny_high),
     ):
         if not low <= value <= high:
-            raise RecipeError(f"The {what} is {value}: it must be between {low} and {high}.")
+            raise RecipeError(
+                "The {what} is {value}: it must be between {low} and {high}.",
+                what=what,
+                value=value,
+                low=low,
+                high=high,
+            )
     return recipe
 
 

@@ -1,4 +1,4 @@
-"""Painting pictures again from their recipes, and what may come out different here."""
+"""Painting pictures again from their recipes, and differences to expect."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from lambda_eclipse.keep.card import read_card
 from lambda_eclipse.keep.checksums import checksums_of
 from lambda_eclipse.keep.png import NoRecipeError, RecipeError, short
 from lambda_eclipse.keep.recipe import Recipe, circumstances, read
+from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Picture
 from lambda_eclipse.stacks import Models
@@ -23,37 +24,40 @@ if TYPE_CHECKING:
     from lambda_eclipse.decoder import OnStep
 
 
-def check(recipe: Recipe, models: Models) -> list[str]:
-    """What is different here from where the picture was painted, a sentence each.
+def check(recipe: Recipe, models: Models) -> list[Text]:
+    """Differences between these models and those that painted the picture, a sentence each.
 
-    Without any, `reproduce` gives the same bits, given the same machine.
+    Without any, `reproduce` gives the same bits on the same machine.
     """
     stack = models.stack
     if recipe.stack != stack.name:
-        other = short(recipe.stack)
-        return [f"It was painted by the stack “{other}”, and this is “{stack.name}”."]
+        return [
+            Text(
+                "It was painted by the stack “{other}”, and this is “{stack}”.",
+                other=short(recipe.stack),
+                stack=stack.name,
+            )
+        ]
     here = circumstances(models)
-    found = [
-        f"The weights of the {part} are others than those it was painted with."
+    differences = [
+        Text("The weights of the {part} are others than those it was painted with.", part=part)
         for part, checksum in here["weights"].items()
         if recipe.weights[part] != checksum
     ]
-    found += [
-        f"It was painted with {name} {short(recipe.versions.get(name))}, and this is {version}."
-        for name, version in here["versions"].items()
-        if recipe.versions.get(name) != version
-    ]
+    for name, version in here["versions"].items():
+        if (other := recipe.versions.get(name)) != version:
+            template = "It was painted with {name} {other}, and this is {version}."
+            differences.append(Text(template, name=name, other=short(other), version=version))
     if recipe.device != here["device"]:
-        other = short(recipe.device)
-        found.append(f"It was painted on “{other}”, and this is “{here['device']}”.")
+        template = "It was painted on “{other}”, and this is “{device}”."
+        differences.append(Text(template, other=short(recipe.device), device=here["device"]))
     if recipe.size_px != here["size_px"]:
-        found.append(f"It has {recipe.size_px} px a side; here they have {here['size_px']}.")
+        template = "It has {other} px a side; here they have {size}."
+        differences.append(Text(template, other=recipe.size_px, size=here["size_px"]))
     if recipe.batch_size != here["batch_size"] and recipe.request.count > 1:
-        found.append(
-            f"Up to {recipe.batch_size} pictures were painted in one go, "
-            f"here up to {here['batch_size']} are."
-        )
-    return found
+        template = "Up to {other} pictures were painted in one go, here up to {size} are."
+        differences.append(Text(template, other=recipe.batch_size, size=here["batch_size"]))
+    return differences
 
 
 def reproduce(studio: Studio, recipe: Recipe, on_step: OnStep | None = None) -> Picture:
@@ -66,8 +70,11 @@ def reproduce(studio: Studio, recipe: Recipe, on_step: OnStep | None = None) -> 
     for embedding in (recipe.embedding, *(subject.embedding for subject in request.subjects)):
         if embedding is not None and len(embedding) != width:
             raise RecipeError(
-                f"The recipe has embeddings of {len(embedding)} numbers, and those of the "
-                f"{studio.models.stack.name} stack have {width}: open the stack it was painted by."
+                "The recipe has embeddings of {count} numbers, and those of the {stack} stack have "
+                "{width}: open the stack it was painted by.",
+                count=len(embedding),
+                stack=studio.models.stack.name,
+                width=width,
             )
     if recipe.embedding is not None:
         how = ([request.seed], request.sampling, on_step)
@@ -83,10 +90,10 @@ def reproduce(studio: Studio, recipe: Recipe, on_step: OnStep | None = None) -> 
 
 
 def point_of(studio: Studio, source: str | Path | bytes) -> Tensor:
-    """(D,) embedding of a picture file, on the CPU: what it was painted from, if that is known.
+    """(D,) embedding of a picture file, on the CPU.
 
-    A PNG with a recipe or a card of these weights tells it exactly; of any other picture it is
-    what CLIP sees in all of it. Raises RecipeError for damaged ones and PictureError.
+    From the recipe or card in a PNG, if it is of these weights; else CLIP's of the whole picture.
+    Raises RecipeError for damaged files and PictureError.
     """
     here = checksums_of(studio.models)
     try:
@@ -106,7 +113,7 @@ def point_of(studio: Studio, source: str | Path | bytes) -> Tensor:
     else:
         if card.fits(studio.models.stack.name, here["clip"]):
             return card.embedding
-    picture = flatten(open_picture(source, "corner"))
+    picture = flatten(open_picture(source, Text("corner")))
     with torch.no_grad(), studio.models.encoders() as (clip, _):
         return clip.image([picture])[0].float().cpu()
 
@@ -114,5 +121,5 @@ def point_of(studio: Studio, source: str | Path | bytes) -> Tensor:
 def corners_of(studio: Studio, sources: Sequence[str | Path | bytes]) -> Tensor:
     """(4, D) corners of a square between four picture files; see `point_of` and `Studio.square`."""
     if len(sources) != 4:
-        raise RecipeError(f"A square has four corners, not {len(sources)}.")
+        raise RecipeError("A square has four corners, not {count}.", count=len(sources))
     return torch.stack([point_of(studio, source) for source in sources])

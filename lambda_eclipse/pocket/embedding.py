@@ -87,12 +87,12 @@ def read_codes(numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     return codes, there
 
 
-def alike(scene: Tensor, subjects: Tensor) -> Tensor:
-    """How like the subjects of a scene are to others: cosines (K,), in [-1, 1].
+def subject_cosines(scene: Tensor, subjects: Tensor) -> Tensor:
+    """Cosines (K,), in [-1, 1], of K single subjects with the most similar subject of a scene.
 
-    scene (`LAYOUT` + `APPEARANCE`,) and subjects (K, `LAYOUT` + `APPEARANCE`), each shown alone:
-    the last numbers of embeddings. Each is compared with all who stand in the scene, by the numbers
-    that the scene has of them; the most alike counts.
+    scene: (`LAYOUT` + `APPEARANCE`,), subjects: (K, `LAYOUT` + `APPEARANCE`), the last numbers of
+    embeddings. Compares each with every subject of the scene, by the numbers that the scene
+    stores of it.
     """
     layout, numbers = scene[None].tensor_split([LAYOUT], 1)
     count = int(unpack(layout)[0].argmax()) + 1

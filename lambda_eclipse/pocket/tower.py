@@ -23,12 +23,12 @@ from timm.models import register_model
 from torch import Tensor, nn
 
 from lambda_eclipse.paper import MAX_SUBJECTS
+from lambda_eclipse.pocket import embedding
 from lambda_eclipse.pocket.codec import SubjectEncoder
 from lambda_eclipse.pocket.embedding import (
     APPEARANCE,
     LAYOUT,
     WHITE,
-    alike,
     crop,
     pack,
     surround,
@@ -119,11 +119,6 @@ class Layout(nn.Module):
 class GridTower(nn.Module):
     """Pictures (B, 3, 128, 128), normalised → embeddings (B, 640)."""
 
-    @staticmethod
-    def alike(scene: Tensor, subjects: Tensor) -> Tensor:
-        """Cosines (K,) of subjects (K, D), shown alone, with the most alike of a scene (D,)."""
-        return alike(scene[SEMANTIC:], subjects[:, SEMANTIC:])
-
     def __init__(self, width: int = 256, layers: int = 2, heads: int = 4) -> None:
         super().__init__()
         self.num_features = SEMANTIC + LAYOUT + APPEARANCE
@@ -196,6 +191,11 @@ class GridTower(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         grid, logits = self.features(pictures)
         return self.embed(grid, logits, self.appearance(pictures, grid))
+
+
+def subject_cosines(scene: Tensor, subjects: Tensor) -> Tensor:
+    """Cosines (K,) of single subjects (K, D) with the most similar subject of a scene (D,)."""
+    return embedding.subject_cosines(scene[SEMANTIC:], subjects[:, SEMANTIC:])
 
 
 @register_model

@@ -125,8 +125,8 @@ def test_errors_before_any_model_is_read(no_models, here, capsys, arguments, mes
     "arguments, message",
     [
         ([*GENERATE, "--subject", "dog=cat.png", "--out", "o"], "dog"),
-        ([*GENERATE, "--out", "o", "--stack", "other"], "no stack 'other'"),
-        ([*GENERATE, "--out", "o", "--device", "tpu"], "no device 'tpu'"),
+        ([*GENERATE, "--out", "o", "--stack", "other"], 'no stack "other"'),
+        ([*GENERATE, "--out", "o", "--device", "tpu"], 'no device "tpu"'),
         ([*GRID, "--out", "o.png", "--prompt", "a cat"], "hat"),
     ],
 )
@@ -151,7 +151,7 @@ def test_nothing_half_written_on_a_full_disk(stack, here, capsys, monkeypatch):
     def save(image, file, *args, **kwargs):
         saved.append(1)
         if len(saved) == 2:
-            file.write(b"half")
+            file.write_bytes(b"half")
             raise OSError("no space left on device")
         return original(image, file, *args, **kwargs)
 

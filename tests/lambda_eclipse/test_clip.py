@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lambda_eclipse.clip import CONFIG_NAME, WEIGHTS_NAME, Clip, _build
+from lambda_eclipse.clip import WEIGHTS_NAME, Clip
+from lambda_eclipse.clip_model import CONFIG_NAME, build
 from lambda_eclipse.weights import WeightsError, write_manifest
 
 D = 32
@@ -198,7 +199,7 @@ def test_a_shortened_vocabulary_comes_with_the_folder(tmp_path: Path) -> None:
         ({"width": 64}, "64 wide and its embeddings 32"),
         ({"no_causal_mask": True}, "not causal"),
         ({"pool_type": "last"}, "end-of-text"),
-        ({"hf_model_name": "bert"}, "no plain CLIP"),
+        ({"hf_model_name": "bert"}, "not of a plain CLIP"),
     ],
 )
 def test_models_that_can_not_be_interleaved(text: dict[str, Any], message: str) -> None:
@@ -234,7 +235,7 @@ def test_the_published_model_has_the_width_that_interleaving_needs() -> None:
     from open_clip import get_model_config
 
     with torch.device("meta"):
-        model = _build(get_model_config("ViT-bigG-14"), torch.float16)
+        model = build(get_model_config("ViT-bigG-14"), torch.float16)
     parameters = sum(p.numel() for p in model.parameters())
     assert round(parameters / 1e6, 2) == 2539.57  # as OpenCLIP's own table of models says
     assert model.text_projection.shape == (1280, 1280)

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from small_stack import DIM, published, small_movq, small_unet, write_decoder
 
 from lambda_eclipse import decoder as decoder_module
-from lambda_eclipse.decoder import Cancelled, Decoder, model_class
+from lambda_eclipse.decoder import Cancelled, Decoder
+from lambda_eclipse.networks import model_class
 from lambda_eclipse.weights import WeightsError, write_manifest
 
 
@@ -243,10 +244,10 @@ def change_config(root, **changes):
             "damaged",
         ),
         (lambda root: drop_tensor(root, "conv_out.bias"), "1 missing .conv_out.bias."),
-        (lambda root: change_config(root, layers_per_block=2), "does not fit"),
-        (lambda root: change_config(root, encoder_hid_dim=32), "does not fit"),
+        (lambda root: change_config(root, layers_per_block=2), "does not match"),
+        (lambda root: change_config(root, encoder_hid_dim=32), "does not match"),
         (lambda root: change_config(root, addition_embed_type=None), "unexpected"),
-        (lambda root: change_config(root, _class_name="Evil"), "unknown network class 'Evil'"),
+        (lambda root: change_config(root, _class_name="Evil"), 'no network class "Evil"'),
     ],
 )
 def test_damaged_folders_are_named(folder, tmp_path, damage, message):

@@ -222,7 +222,7 @@ def test_every_input_matters() -> None:
     [
         ("noise", torch.zeros(2, 5), "noise is"),
         ("text_embeds", torch.zeros(3, 24), "text_embeds is"),
-        ("text_states", torch.zeros(2, 78, 24), "up to 77"),
+        ("text_states", torch.zeros(2, 78, 24), "text_states is"),
         ("text_mask", torch.ones(2, 3, dtype=torch.bool), "text_mask is"),
         ("text_mask", torch.zeros(2, 77, dtype=torch.bool), "start-of-text"),
     ],
@@ -253,12 +253,12 @@ def edit_config(folder: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_layers": "absent"}, "config.json lacks num_layers"),
+        ({"num_layers": "absent"}, "config.json: num_layers is None"),
         ({"num_layers": "3"}, "num_layers is '3'"),
         ({"num_layers": 4}, r"lacks transformer_blocks\.3"),
         ({"num_layers": 2}, r"unknown transformer_blocks\.2"),
         ({"embedding_dim": 64}, "another shape"),
-        ({"additional_embeddings": 3}, "edges, text, noise and query"),
+        ({"additional_embeddings": 3}, "additional_embeddings is 3"),
         ({"added_emb_type": None}, "added_emb_type is None"),
     ],
 )

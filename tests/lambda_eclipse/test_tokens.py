@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lambda_eclipse.tokens import SubjectError, Tokenizer, plurals
+from lambda_eclipse.plurals import plurals
+from lambda_eclipse.tokens import SubjectError, Tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -53,9 +53,6 @@ class FakeClip:
     def text(self, prompts: Sequence[str]) -> Any:
         return SimpleNamespace(pooled=torch.stack([numbers(prompt) for prompt in prompts]))
 
-    def alike(self, scene: Tensor, subjects: Tensor) -> Tensor:
-        return torch.cosine_similarity(scene[None], subjects, dim=1)
-
     def null_image(self) -> Tensor:
         return torch.zeros(1, DIM)
 
@@ -71,6 +68,7 @@ class FakeStudio(Studio):
             draft_steps=4,
             guidance=4.0,
             batch_size=BATCH,
+            likeness=None,
         )
         decoder = SimpleNamespace(native_size_px=SIDE_PX)
         models = stacks.Models(FakeClip(), None, decoder, stack, torch.device("cpu"))

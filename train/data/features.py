@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 
 from lambda_eclipse.canny import edge_map
-from lambda_eclipse.clip import CONFIG_NAME, WEIGHTS_NAME, Clip
+from lambda_eclipse.clip import WEIGHTS_NAME, Clip
+from lambda_eclipse.clip_model import CONFIG_NAME
 from lambda_eclipse.stacks import PATTERNS, STACKS, source_of
 from lambda_eclipse.tokens import Span, Tokenizer
 from lambda_eclipse.weights import WeightsError, file_sha256, resolve
@@ -157,7 +158,11 @@ def clip_folder(stack: str | None, folder: Path | None) -> Path:
     """Where CLIP is: the folder, or the source of a stack. WeightsError where it is not."""
     if folder is not None:
         if not (folder / CONFIG_NAME).is_file():
-            raise WeightsError(f"{folder} holds no {CONFIG_NAME}: give a folder with a CLIP in it.")
+            raise WeightsError(
+                "{folder} holds no {file}: use the folder of a CLIP model.",
+                folder=folder,
+                file=CONFIG_NAME,
+            )
         return folder
     return resolve(source_of(STACKS[stack], "clip"), patterns=PATTERNS["clip"])
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from diffusers import ModelMixin
 
-from lambda_eclipse.clip import CONFIG_NAME, WEIGHTS_NAME, Clip
+from lambda_eclipse.clip import WEIGHTS_NAME, Clip
+from lambda_eclipse.clip_model import CONFIG_NAME
 from lambda_eclipse.weights import save_fp16, write_json
 
 MODULE_WEIGHTS = "diffusion_pytorch_model.safetensors"

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from lambda_eclipse.images import contact_sheet, flatten, open_picture
+from lambda_eclipse.explore.contact_sheet import contact_sheet
+from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Subject
 from lambda_eclipse.ui.widgets.examples import COMPOSE, EXPLORE, SUBJECTS, Example

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lambda_eclipse.images import contact_sheet
+from lambda_eclipse.explore.contact_sheet import contact_sheet
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Subject
 from train.measure.painted import embed, paint

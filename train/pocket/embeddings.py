@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
-from lambda_eclipse.decoder import read_model
+from lambda_eclipse.networks import read_model
 from lambda_eclipse.pocket.tower import GridTower
 from train.pocket.trunk import FastFeatures
 from train.world.arrays import FREE_EVERY, Shards, pixels

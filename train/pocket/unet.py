@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
-from lambda_eclipse.decoder import read_model
+from lambda_eclipse.networks import read_model
 from lambda_eclipse.pocket.embedding import LAYOUT, crop
 from lambda_eclipse.pocket.tower import SEMANTIC
 from lambda_eclipse.pocket.unet import LAST_TIME, PocketUNet

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lambda_eclipse.cpu_linear import linear
-from lambda_eclipse.prior import Attention, Prior, PriorConfig
+from lambda_eclipse.prior import Prior, PriorConfig
+from lambda_eclipse.transformer import Attention
 
 TENSORS = ("states", "noise", "pooled", "control", "target", "keys")
 

@@ -62,7 +62,10 @@ def _of_run(folder: Path) -> Prior:
         positions = state["positional_embedding"].shape[1]
         layers = 1 + max(int(n.split(".")[1]) for n in state if n.startswith("transformer_blocks."))
     except (KeyError, ValueError):
-        raise WeightsError(f"{path} is no prior's: give the folder of a train.prior run.") from None
+        raise WeightsError(
+            "{path} is not a prior's checkpoint: use the folder of a train.prior run.",
+            path=path,
+        ) from None
     head_dim = content.get("settings", {}).get("head_dim", 32)
     sizes = (width // head_dim, head_dim, layers, dim, positions - ADDITIONAL_EMBEDDINGS)
     prior = Prior(PriorConfig(*sizes))
@@ -97,6 +100,8 @@ def _check_clip(prior: Prior, notes: Path, clip: Source, source: str) -> None:
         theirs = Source(**told)
     if differs := clip.difference(theirs):
         raise WeightsError(
-            f"The features are of another CLIP than the prior {source}: {differs}. Write the "
-            f"features with the prior's CLIP, or start from another prior."
+            "The features are of another CLIP than the prior {source}: {difference}. Write the "
+            "features with the prior's CLIP, or start from another prior.",
+            source=source,
+            difference=differs,
         )

@@ -13,7 +13,7 @@ from lambda_eclipse.ui.jobs import Painted, embedded, with_recipes
 from lambda_eclipse.ui.run import Run
 
 if TYPE_CHECKING:
-    from lambda_eclipse.insight.likeness import Blend
+    from lambda_eclipse.insight.blending import Blend
     from lambda_eclipse.pipeline import Studio
 
 WARM_UP_STEPS = 2
@@ -67,11 +67,11 @@ def paint(studio: Studio, run: Run, form: ComposeForm) -> list[Painted]:
 
 def blend_risk(studio: Studio, run: Run, slots: Sequence[SlotForm]) -> list[Blend]:
     """The risk that subjects blend into one, for each pair."""
-    from lambda_eclipse.insight import likeness
+    from lambda_eclipse.insight import blending
 
     with studio.models.encoders():
         embeddings = [embedded(studio, run, slot).embedding for slot in slots]
-    return likeness.blend_risk(embeddings, [slot.noun or "" for slot in slots])
+    return blending.blend_risk(embeddings, [slot.noun or "" for slot in slots])
 
 
 def warm_up(studio: Studio, run: Run) -> None:

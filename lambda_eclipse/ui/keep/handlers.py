@@ -72,7 +72,7 @@ class KeepActions:
         with errors_as_messages():
             recipe = read(file)
             models = visit.studio(self.engine.wait()).models
-            differences = [told(line) for line in check(recipe, models)]
+            differences = [told(str(line)) for line in check(recipe, models)]
             clip = recipe.stack, recipe.weights["clip"]
             same_clip = clip == (models.stack.name, checksums_of(models)["clip"])
             form = _form_of(visit, recipe, same_clip)

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def leave_one_out(studio: Studio, run: Run, recipe: Recipe) -> list[Painted]:
     """The picture of a recipe again, without each of its subjects in turn."""
-    from lambda_eclipse.insight import likeness
+    from lambda_eclipse.explore import variations
 
     request = replace(recipe.request, seed=recipe.request.seed + recipe.index, count=1)
-    requests = likeness.leave_one_out(request)
+    requests = variations.leave_one_out(request)
     finished: list[Painted] = []
     for index, (name, one) in enumerate(requests):
-        label = told(name)
+        label = told(str(name))
         run.begin(t("Painting it {label}", label=label), share(index, len(requests)))
         [painted] = with_recipes(studio, one, studio.generate(one, run.on_step))
         finished.append(replace(painted, label=label))
@@ -33,11 +33,12 @@ def leave_one_out(studio: Studio, run: Run, recipe: Recipe) -> list[Painted]:
 
 def vary(studio: Studio, run: Run, painted: Painted, count: int, angle_deg: float) -> list[Painted]:
     """`count` pictures from embeddings at an angle around that of a picture."""
-    from lambda_eclipse.insight import likeness
+    from lambda_eclipse.explore import variations
+    from lambda_eclipse.insight.likeness import likeness
     from lambda_eclipse.keep.recipe import Recipe
 
     request, picture = painted.recipe.request, painted.picture
-    embeddings = likeness.variations(picture.embedding, count, angle_deg, picture.seed)
+    embeddings = variations.variations(picture.embedding, count, angle_deg, picture.seed)
     finished: list[Painted] = []
     # One by one: a picture painted from an embedding is reproduced alone.
     for index in range(count):
@@ -47,7 +48,7 @@ def vary(studio: Studio, run: Run, painted: Painted, count: int, angle_deg: floa
             embeddings[index : index + 1], [picture.seed], request.sampling, run.on_step
         )
         recipe = Recipe.from_point(studio, variation, request.sampling, prompt=request.prompt)
-        scores = likeness.likeness(studio, variation.image, request)
+        scores = likeness(studio, variation.image, request)
         label = t("variation {number}", number=index + 1)
         finished.append(Painted(variation, recipe, scores, label))
         run.emit(list(finished))

@@ -107,7 +107,7 @@ class SubjectActions:
 
     def _candidates(self, visit: Visit, slot: SlotForm) -> tuple[list, Any]:
         from lambda_eclipse.images import open_picture
-        from lambda_eclipse.masking import candidates
+        from lambda_eclipse.insight.masks import candidates
 
         with errors_as_messages():
             picture = open_picture(slot.picture)

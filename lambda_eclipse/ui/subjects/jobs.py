@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lambda_eclipse.insight.nouns import vocabulary
+from lambda_eclipse.insight import nouns
 from lambda_eclipse.ui.form import SlotForm
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.jobs import embedded, subject_of
@@ -29,14 +29,13 @@ def propose_nouns(studio: Studio, run: Run, slot: SlotForm) -> list[tuple[str, f
     The whole picture counts as well, unless a mask was chosen in it.
     """
     from lambda_eclipse.images import flatten, open_picture
-    from lambda_eclipse.insight import likeness
 
     run.begin(t("Looking for words"))
     with studio.models.encoders() as (clip, _):
         embedding = embedded(studio, run, slot).embedding
         whole = flatten(open_picture(slot.picture)) if slot.mask is None else None
-        words = vocabulary(studio.models.stack.name)
-        return likeness.propose_nouns(clip, embedding, words, PROPOSALS, whole=whole)
+        words = nouns.VOCABULARIES[studio.models.stack.nouns]
+        return nouns.propose_nouns(clip, embedding, words, PROPOSALS, whole=whole)
 
 
 def concept_card(studio: Studio, run: Run, slot: SlotForm) -> bytes:

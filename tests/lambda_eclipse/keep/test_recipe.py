@@ -277,7 +277,7 @@ def test_wrong_requests_have_no_recipe(studio):
 def test_differences_are_told(studio, kept):
     def told(recipe: Recipe, **stack) -> str:
         models = replace(studio.models, stack=replace(studio.models.stack, **stack))
-        return " ".join(check(recipe, models))
+        return " ".join(map(str, check(recipe, models)))
 
     assert told(kept) == ""
     assert "“pocket”" in told(replace(kept, stack="pocket"))

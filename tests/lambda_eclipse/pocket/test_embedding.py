@@ -10,12 +10,12 @@ from lambda_eclipse.pocket.embedding import (
     LAYOUT,
     MIDDLE,
     SIZE_PX,
-    alike,
     crop,
     pack,
     place,
     places,
     read_codes,
+    subject_cosines,
     surround,
     unpack,
     write_codes,
@@ -73,12 +73,12 @@ def test_each_of_a_scene_is_alike_to_itself_alone() -> None:
     alone = torch.cat(
         [pack(ones, spots()), write_codes(shown[0][:, None].expand(-1, 4, -1), ones)], 1
     )
-    assert torch.allclose(alike(scene, alone), torch.ones(4), atol=1e-5)
+    assert torch.allclose(subject_cosines(scene, alone), torch.ones(4), atol=1e-5)
     others = torch.cat(
         [pack(ones, spots()), write_codes(shown[1][:, None].expand(-1, 4, -1), ones)], 1
     )
-    assert (alike(scene, others) < 0.4).all()
-    assert alike(scene, alone[:0]).shape == (0,)
+    assert (subject_cosines(scene, others) < 0.4).all()
+    assert subject_cosines(scene, alone[:0]).shape == (0,)
 
 
 def test_between_two_counts_a_subject_fades() -> None:

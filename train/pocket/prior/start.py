@@ -28,7 +28,8 @@ from torch import Tensor, nn
 from lambda_eclipse.pocket.closed_forms import ridge
 from lambda_eclipse.pocket.embedding import LAYOUT
 from lambda_eclipse.pocket.tower import SEMANTIC
-from lambda_eclipse.prior import Attention, Prior
+from lambda_eclipse.prior import Prior
+from lambda_eclipse.transformer import Attention
 from train.pocket.prior.readers import (
     READERS,
     RIDGE,
