@@ -5,7 +5,7 @@ embedding z_x; the prior and CLIP stay as they are, no text is involved, and not
 by other pictures. The error is of what the stack's scheduler has the U-Net predict:
 
 - noise ("epsilon", Kandinsky 2.2): Eq. 2 to the letter, ‖ε − h_φ(x⁽ᵗ⁾, t, z_x)‖², t uniform;
-- velocity ("v_prediction", pocket): ‖v − h_φ‖². Eq. 2's own error would be this one times ᾱ_t,
+- velocity ("v_prediction"): ‖v − h_φ‖². Eq. 2's own error would be this one times ᾱ_t,
   because ε − ε̂ = √ᾱ_t (v − v̂), and ᾱ is 0 at the last time: it would say nothing about painting
   from pure noise, the one step that this stack takes. So the weight is left out, and a share of the
   times is the last one.
