@@ -1,8 +1,9 @@
 """Renders of named 3D objects: cut-outs with alpha, path-traced by Blender's Cycles on the CPU.
 
-`python train/world/renders.py --furniture SH3F_FOLDER --environments EXR_FOLDER --out FOLDER`
-runs in an environment of its own (`pip install bpy==5.0.1 pillow`, Python 3.11): nobody who trains
-from finished renders needs Blender. It imports nothing of this repository for the same reason.
+    python -m train.world.blender.objects --furniture SH3F --environments EXR --out FOLDER
+
+It runs in an environment of its own (`pip install bpy==5.0.1 pillow`, Python 3.11): nobody who
+trains from finished renders needs Blender.
 
 Each object is rendered as it is and as re-textured instances: other materials on the same shape.
 An instance's views differ in camera, lens, light and exposure; what they share is the identity.
@@ -19,11 +20,10 @@ import io
 import json
 import math
 import random
-import re
 import shutil
 import time
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,98 +33,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 from PIL import Image
 
-# Fixtures of buildings and road markings: they have no look of their own, or no volume.
-SKIPPED = re.compile(
-    r"door|window|plug|switch|socket|arrow|crossing|parking|rail|elevator|escalator|chimney|"
-    r"porch column|hedge|swimming pool|sidewalk|strip|spotlight|intercom|unit$|lobby|living room|"
-    r"detector|goal|lying down|hood|heater|radiator|curtain|blind|island|corner cabinet|carpet|rug|"
-    r"tatami|sandpit|doormat|bathmat|bill |frame ",
-    re.IGNORECASE,
-)
-# Kinds of the benchmarks come first, so that a run cut short has the most useful ones.
-FIRST = re.compile(
-    r"cat\b|dog\b|bulldog|horse|chicken|rabbit|deer|bear|doll|toy|sneaker|shoe|boot|mocassin|slipper|"
-    r"backpack|bag|briefcase|suitcase|hat\b|cap\b|helmet|glasses|teapot|cup|mug|vase|clock|watch|"
-    r"candle|bottle|jar|pot|bowl|can\b|guitar|piano|xylophone|camera|car\b|truck|bus|bike|scooter|"
-    r"plane|train|boat|fruit|apple|cake|bread|hamburger|hot dog|fries|chair|stool|table|"
-    r"lamp|lantern|"
-    r"flower|tulip|lily|orchid|plant|cactus|ball|book|gift|barrel|crate|chest|radio|phone|headphone|"
-    r"joystick|snowman|christmas|umbrella|robot|extinguisher|hydrant|teddy|rowboat|tricycle|"
-    r"dress|jacket|glove|skateboard|sedan|chevrolet|smart|beetle|suv|van\b|sofa|armchair|beer",
-    re.IGNORECASE,
-)
-INSTANCES = 3  # one as it is, two re-textured
-VIEWS = (10, 7, 7)  # of each instance
-
-
-@dataclass(frozen=True)
-class Object3D:
-    """An object of a furniture library (`.sh3f`, a zip of OBJ, MTL and textures)."""
-
-    key: str
-    name: str
-    category: str
-    library: str
-    creator: str
-    obj: str
-
-
-@dataclass(frozen=True)
-class View:
-    """A camera and its light; angles in degrees."""
-
-    azimuth: float
-    elevation: float
-    field_of_view: float
-    environment: str
-    environment_turn: float
-    exposure: float
-
-
-def catalogue(furniture: Path) -> list[Object3D]:
-    """The objects of all libraries in a folder, the most useful first."""
-    objects = []
-    for archive in sorted(furniture.glob("*.sh3f")):
-        with zipfile.ZipFile(archive) as library:
-            rows = _properties(library)
-        for number in sorted({int(k.split("#")[1]) for k in rows if k.startswith("model#")}):
-            at = {k.split("#")[0]: v for k, v in rows.items() if k.endswith(f"#{number}")}
-            model = at["model"].lstrip("/")
-            if not model.endswith(".obj") or SKIPPED.search(at["name"]):
-                continue
-            key = re.sub(r"[^a-z0-9]+", "_", f"{archive.stem}_{Path(model).stem}_{number}".lower())
-            objects.append(
-                Object3D(
-                    key, at["name"], at["category"], archive.stem, at.get("creator", ""), model
-                )
-            )
-    return sorted(objects, key=lambda o: (not FIRST.search(o.name), random.Random(o.key).random()))
-
-
-def _properties(library: zipfile.ZipFile) -> dict[str, str]:
-    """A library's catalogue: a Java properties file, ISO 8859-1 with \\u escapes."""
-    text = library.read("PluginFurnitureCatalog.properties").decode("latin-1")
-    pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line and line[0] != "#")
-    return {k.strip(): v.strip().encode("latin-1").decode("unicode_escape") for k, v in pairs}
-
-
-def views_of(key: str, instance: int, environments: list[str]) -> list[View]:
-    """The views of an instance; most of them from the front half, where faces are."""
-    views = []
-    for number in range(VIEWS[instance]):
-        draw = random.Random(f"{key} {instance} {number}")
-        reach = 75 if draw.random() < 0.75 else 180
-        views.append(
-            View(
-                azimuth=draw.uniform(-reach, reach),
-                elevation=draw.triangular(-5, 50, 12),
-                field_of_view=draw.uniform(15, 40),
-                environment=draw.choice(environments),
-                environment_turn=draw.uniform(0, 360),
-                exposure=draw.uniform(0.75, 1.35),
-            )
-        )
-    return views
+from train.world.blender.catalogue import Object3D, View, catalogue, jobs, views_of
 
 
 def new_scene(size_px: int, samples: int) -> Any:
@@ -158,21 +67,23 @@ def new_scene(size_px: int, samples: int) -> Any:
     return scene
 
 
-def set_light(scene: Any, view: View, folder: Path) -> None:
-    """Lights the scene by the view's environment: equal mean radiance, most of its cast removed.
+def set_environment(
+    scene: Any, path: Path, turn_deg: float, exposure: float, balance: float = 0.75
+) -> None:
+    """Lights the scene by an environment: equal mean radiance, a share of its cast removed.
 
     A camera's white balance does the same; a mean of 0.55 keeps white surfaces below clipping.
     """
     nodes = scene.world.node_tree.nodes
-    image = bpy.data.images.load(str(folder / view.environment), check_existing=True)
+    image = bpy.data.images.load(str(path), check_existing=True)
     pixels = np.empty(len(image.pixels), np.float32)
     image.pixels.foreach_get(pixels)
     mean = np.minimum(pixels.reshape(-1, image.channels)[:, :3], 20).mean(0)  # (3,) of RGB
     nodes["Environment Texture"].image = image
-    nodes["Mapping"].inputs["Rotation"].default_value[2] = math.radians(view.environment_turn)
-    gains = (mean.mean() / mean) ** 0.75
+    nodes["Mapping"].inputs["Rotation"].default_value[2] = math.radians(turn_deg)
+    gains = (mean.mean() / mean) ** balance
     nodes["Vector Math"].inputs[1].default_value = gains.tolist()
-    nodes["Background"].inputs["Strength"].default_value = 0.55 * view.exposure / mean.mean()
+    nodes["Background"].inputs["Strength"].default_value = 0.55 * exposure / mean.mean()
 
 
 def load(path: Path) -> np.ndarray:
@@ -237,8 +148,11 @@ def retexture(key: str, instance: int) -> None:
             surface.inputs["Base Color"].default_value = colours[0]
             continue
         kind = {
-            "noise": "TexNoise", "wave": "TexWave", "voronoi": "TexVoronoi", "checker": "TexChecker"
-        }[pattern]  # fmt: skip
+            "noise": "TexNoise",
+            "wave": "TexWave",
+            "voronoi": "TexVoronoi",
+            "checker": "TexChecker",
+        }[pattern]
         place, texture = nodes.new("ShaderNodeTexCoord"), nodes.new(f"ShaderNode{kind}")
         texture.inputs["Scale"].default_value = draw.uniform(2, 12)
         ramp = nodes.new("ShaderNodeValToRGB")
@@ -278,7 +192,8 @@ def render_instance(
     views = views_of(thing.key, instance, names)
     kept = []
     for number, view in enumerate(views):
-        set_light(scene, view, environments)
+        light = environments / view.environment
+        set_environment(scene, light, view.environment_turn, view.exposure)
         frame(scene, points, view)
         scene.cycles.seed = number
         scene.render.filepath = str(part / "render.png")
@@ -321,11 +236,9 @@ def main() -> None:
         if not (unpacked / archive.stem).exists():
             with zipfile.ZipFile(archive) as library:
                 library.extractall(unpacked / archive.stem)
-    first = [o for o in objects if FIRST.search(o.name)]
-    rest = [o for o in objects if not FIRST.search(o.name)]
-    jobs = [(o, i) for group in (first, rest) for i in range(INSTANCES) for o in group]
+    every = jobs(objects)
     began, done = time.perf_counter(), 0
-    for number, (thing, instance) in enumerate(jobs):
+    for number, (thing, instance) in enumerate(every):
         out = args.out / f"{thing.key}-{instance}"
         if out.exists():
             continue
@@ -334,7 +247,9 @@ def main() -> None:
             thing, instance, obj, args.environments, out, args.size, args.samples
         )
         each = (time.perf_counter() - began) / max(1, done)
-        print(f"{number + 1}/{len(jobs)} {thing.name}: {done} views, {each:.2f} s each", flush=True)
+        print(
+            f"{number + 1}/{len(every)} {thing.name}: {done} views, {each:.2f} s each", flush=True
+        )
 
 
 if __name__ == "__main__":
