@@ -27,7 +27,7 @@ RANKS: list[set[str]] = [
     {"lambda_eclipse/ui/compose"},
     {"lambda_eclipse/ui/explore", "lambda_eclipse/ui/teach"},
     {"lambda_eclipse/ui/keep"},
-    {"train/loop"},
+    {"train/loop", "train/world/blender"},
     {"train/data"},
     {"train/data/caption_pipeline"},
     {"train/world", "train/prior"},
