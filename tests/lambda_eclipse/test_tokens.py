@@ -168,7 +168,7 @@ def test_assign_takes_up_to_four_subjects(tokenizer: Tokenizer) -> None:
     spans = tokenizer.assign(prompt, ["castle", "boat", "cat", "dog"])
     assert [shown(tokenizer, prompt, s) for s in spans] == ["castle", "boat", "cats", "dog"]
     assert tokenizer.assign(prompt, []) == []
-    with pytest.raises(SubjectError, match="up to 4"):
+    with pytest.raises(SubjectError, match="use 4 at most"):
         tokenizer.assign(prompt, ["castle", "boat", "cat", "dog", "front"])
 
 

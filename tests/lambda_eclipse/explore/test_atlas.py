@@ -105,5 +105,5 @@ def test_nothing_finished_and_impossible_cells_are_refused() -> None:
             save({}, 3)
     with pytest.raises(ValueError, match="outside a grid of 3 × 3"):
         place(0, 3, 3)
-    with pytest.raises(ValueError, match="at least 2 cells"):
+    with pytest.raises(ValueError, match="use at least 2"):
         list(coarse_to_fine(1))

@@ -92,7 +92,7 @@ def test_a_line_may_return_to_where_it_began() -> None:
         ([(0, 0), (1.2, 0.5)], r"Point 2 .* is \(1.2, 0.5\)"),
         ([(0, -0.01), (1, 1)], "Point 1"),
         ([(0, 0), (float("nan"), 1)], "Point 2"),
-        ([(0, 0, 0), (1, 1, 1)], "x and y between 0 and 1"),
+        ([(0, 0, 0), (1, 1, 1)], "x and y must be between 0 and 1"),
     ],
 )
 def test_lines_that_are_no_paths_are_refused(line, message) -> None:
@@ -103,7 +103,7 @@ def test_lines_that_are_no_paths_are_refused(line, message) -> None:
 def test_other_names_and_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match='no path "spiral": use top'):
         along("spiral", 4)
-    with pytest.raises(ValueError, match="at least 2 frames"):
+    with pytest.raises(ValueError, match="use at least 2"):
         along("top", 1)
 
 
