@@ -125,15 +125,26 @@ class Prior(nn.Module):
         Raises ValueError for unfitting shapes.
         """
         self._check(noise, text_embeds, text_states, text_mask, control_embeds)
-        x, text_mask = self.tokens(noise, text_embeds, text_states, text_mask, control_embeds)
-        full, last = attention_masks(text_mask, self.config.additional_embeddings)
+        predicted, _ = self.forward_with_states(
+            noise, text_embeds, text_states, text_mask, control_embeds
+        )
+        return predicted
+
+    def forward_with_states(
+        self, noise: Tensor, text_embeds: Tensor, states: Tensor, mask: Tensor, control: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
+        """As `forward`; also the token states (B, S, W) after each block but the last."""
+        x, mask = self._tokens(noise, text_embeds, states, mask, control)
+        full, last = attention_masks(mask, self.config.additional_embeddings)
+        kept = []
         for block in self.transformer_blocks[:-1]:
             x = block(x, x.shape[1], full, causal=full is None)  # (B, S, W)
+            kept.append(x)
         # Only the learned query is read; it attends to every position.
         x = self.transformer_blocks[-1](x, 1, last, causal=False)  # (B, 1, W)
-        return self.proj_to_clip_embeddings(self.norm_out(x[:, 0]))  # (B, D)
+        return self.proj_to_clip_embeddings(self.norm_out(x[:, 0])), kept  # (B, D)
 
-    def tokens(
+    def _tokens(
         self, noise: Tensor, text_embeds: Tensor, states: Tensor, mask: Tensor, control: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Input of the first block (B, S, W), and the mask of the text kept (B, L).

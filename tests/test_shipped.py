@@ -7,7 +7,7 @@ from lambda_eclipse.insight.likeness import likeness
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Subject
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
-from train.measure.steering import SYNONYMS, synonyms
+from train.measure.vocabulary import SYNONYMS, synonyms
 from train.world.concepts import CONCEPTS
 
 

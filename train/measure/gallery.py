@@ -1,10 +1,10 @@
-"""The gallery of the page's examples, as one click there paints them.
+"""The gallery of the page's examples, as one click on the page paints them.
 
     python -m train.measure.gallery --out assets/readme/examples.jpg
 
-Each example of Compose is a pair: what is given (subjects, then the picture whose edges count), and
-its first picture. Each example of Explore is a pair as well: its four versions, and the middle of
-their square. Seeds are the page's, nothing is picked.
+Each example of Compose is a pair: its inputs (subjects, then the picture for the edge map), and its
+first picture. Each example of Explore is a pair too: its four versions, and the middle of their
+square. Seeds are the page's; nothing is selected.
 """
 
 import argparse
@@ -24,8 +24,8 @@ CELL_PX = 128
 PAIRS = 4  # in a row
 
 
-def given(example: Example) -> Image.Image:
-    """What an example is given, in one cell."""
+def inputs(example: Example) -> Image.Image:
+    """The input pictures of an example, in one cell."""
     cell = Image.new("RGB", (CELL_PX, CELL_PX), "white")
     pictures = [flatten(open_picture(str(path))) for path in example.files()]
     side = CELL_PX if len(pictures) < 2 else CELL_PX // 2
@@ -61,7 +61,7 @@ def paint(studio: Studio, compose: Sequence[Example], explore: Sequence[Example]
     cells, labels = [], []
     for examples, result in ((compose, composed), (explore, explored)):
         for example in examples:
-            cells += [given(example), result(studio, example)]
+            cells += [inputs(example), result(studio, example)]
             labels += [example.prompt, "" if result is composed else "the middle of the square"]
     return contact_sheet(cells, 2 * PAIRS, labels)
 

@@ -1,7 +1,7 @@
-"""A judge that no training has seen: EfficientNet-Lite2 with its ImageNet weights.
+"""The judge of the evaluations: an ImageNet EfficientNet-Lite2 that took part in no training.
 
-It names the subject of a painted picture among given sprites: nearest features to the same scene
-rendered with each of them, so that the ground says nothing.
+It names a painted subject among candidate sprites by the nearest features. Each candidate is
+rendered in the same scene, so that the ground has no influence.
 """
 
 import random
@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from train.pocket.trunk import load_published
+from train.pocket.pretrained import load_published
 from train.world.places import PLACES, Place
-from train.world.render import stand
-from train.world.scenes import RELATIONS, Relation, Scene, Spot, compose
+from train.world.relations import RELATIONS, Relation, Spot
+from train.world.render import render_sprite
+from train.world.scenes import Scene, compose
 from train.world.split import load_split
 from train.world.sprites import Sprite, load
 
@@ -30,12 +31,13 @@ ALONE, BESIDE = RELATIONS[0], RELATIONS[1]
 
 
 class Judge:
-    """Features of pictures."""
+    """The network and its features of pictures."""
 
     def __init__(self, cache: Path) -> None:
         self.network = timm.create_model("tf_efficientnet_lite2")
         load_published(self.network, PACKAGE, FILE, cache)
-        self.known: dict[tuple, Tensor] = {}  # features of candidates, by where they stand
+        # features of candidates, by place, spot and names
+        self.known: dict[tuple[str, Spot, tuple[str, ...]], Tensor] = {}
 
     def features(self, pictures: Sequence[Image.Image]) -> Tensor:
         """(N, 1408) pooled features."""
@@ -56,7 +58,7 @@ class Judge:
 
 
 def choose_sprites(side: str, count: int, seed: int = 0) -> list[Sprite]:
-    """`count` sprites of a side ("held" or "seen"), drawn once."""
+    """`count` sprites of a side, "held" or "seen"; the same ones for each seed."""
     sprites, _ = load()
     held = load_split().sprites
     pool = [s for s in sprites if (s.name in held) == (side == "held")]
@@ -70,12 +72,12 @@ def scene_of(
     relation: Relation = ALONE,
     free: bool = False,
 ) -> Scene:
-    """Sprites at a place, as their artists drew them; `free`: off their spots."""
+    """The artists' drawings of sprites at a place; `free`: off the canonical spots."""
     return compose(key, random.Random(key), relation, place, tuple(sprites), 0, free)
 
 
 def cut(picture: Image.Image, spot: Spot) -> Image.Image:
-    """The square that a subject stands in, with a little of the ground."""
+    """The square around a subject, with a margin of the ground."""
     scale = picture.width / 128
     half = 0.56 * spot.size
     box = (spot.x - half, spot.y - half, spot.x + half, spot.y + half)
@@ -90,10 +92,10 @@ def named_right(
     spot: Spot = ALONE.spots[0],
     candidates: Sequence[Sprite] | None = None,
 ) -> list[bool]:
-    """Whether picture i, of sprite i on a spot at place i, looks most like it among `candidates`.
+    """Whether picture i, of sprite i on a spot at place i, is nearest to it among `candidates`.
 
-    Candidates are the sprites themselves unless given. Features are compared by cosine about their
-    mean over the candidates at that place.
+    Candidates default to the sprites. Features are compared by cosine about their mean over the
+    candidates at that place.
     """
     named = nearest_sprites(judge, painted, candidates or sprites, places, spot)
     return [best[0] == sprite for best, sprite in zip(named, sprites, strict=True)]
@@ -106,24 +108,26 @@ def nearest_sprites(
     places: Sequence[Place],
     spot: Spot = ALONE.spots[0],
 ) -> list[list[Sprite]]:
-    """For each picture the candidates, the one that it looks most like first."""
-    seen = judge.features([cut(picture, spot) for picture in painted])
-    found: list[list[Sprite]] = [[] for _ in painted]
+    """For each picture, the candidates from the nearest to the farthest."""
+    painted_features = judge.features([cut(picture, spot) for picture in painted])
+    ranked: list[list[Sprite]] = [[] for _ in painted]
     for place in dict.fromkeys(places):
         key = (place.name, spot, tuple(s.name for s in candidates))
         if key not in judge.known:
             judge.known[key] = judge.features(
-                [cut(stand(s, place, spot), spot) for s in candidates]
+                [cut(render_sprite(s, place, spot), spot) for s in candidates]
             )
         known = judge.known[key]
         mean = known.mean(0)
         unit = F.normalize(known - mean, dim=1)
         for i in (i for i, p in enumerate(places) if p == place):
-            order = (F.normalize(seen[i] - mean, dim=0) @ unit.T).argsort(descending=True)
-            found[i] = [candidates[k] for k in order.tolist()]
-    return found
+            order = (F.normalize(painted_features[i] - mean, dim=0) @ unit.T).argsort(
+                descending=True
+            )
+            ranked[i] = [candidates[k] for k in order.tolist()]
+    return ranked
 
 
 def spread_places(count: int) -> list[Place]:
-    """Places in turn."""
+    """`count` places, in turn."""
     return [PLACES[i % len(PLACES)] for i in range(count)]

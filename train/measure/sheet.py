@@ -1,10 +1,10 @@
-"""The README's sheet: sixteen held-out requests, unpicked, beside what bounds them.
+"""The README's sheet: sixteen held-out requests, not selected, beside their upper bounds.
 
     python -m train.measure.sheet --out assets/readme/sheet.jpg
 
-Scenes 0-15 of the held-out side. Columns of each: the first subject as it was given (its view on
-white), the rendered truth, the picture painted from the truth's own embedding (what the decoder can
-do; paper, Fig. 3), and the whole path from sentence and subjects. Scene i is painted with seed i.
+Scenes 0-15 of the held-out side. Columns of each: the first subject's isolated view, the rendered
+truth, the picture painted from the true embedding (the decoder's bound; paper, Fig. 3), and the
+whole path from caption and subjects. Scene i is painted with seed i.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch
 from lambda_eclipse.explore.contact_sheet import contact_sheet
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Subject
-from train.measure.painted import embed, paint
+from train.measure.painting import embed, paint
 from train.world.arrays import EVALUATION_SEED
 from train.world.render import render, subject_view
 from train.world.scenes import sample_scene

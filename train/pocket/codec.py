@@ -1,14 +1,14 @@
-"""Trains the code of what subjects look like (`lambda_eclipse.pocket.codec`).
+"""Trains the codec of subjects' appearance (`lambda_eclipse.pocket.codec`).
 
-    python -m train.pocket.codec --shards SHARDS --run RUN
+    python -m train.pocket.codec --arrays ARRAYS --run RUN
 
-Frames are cut from scenes on white, where their subjects stand, and from subjects alone; half of
-these are told by the part of the code that they would have in a picture of two, three or four. The
-frames drawn from the code must be right in their pixels and look right to an ImageNet trunk
-(`train.pocket.perceptual`). Writes `subjects.pt` (both networks) beside the shards.
+Half of the frames are cut from scenes on white, at the true spots; the others from isolated views.
+Codes are cut to the share that a subject of one, two, three or four has in an embedding. The loss
+compares decoded frames with the true ones by pixels and by an ImageNet trunk
+(`train.pocket.perceptual`). Writes `codec.pt` (encoder and decoder) beside the arrays.
 
-Held-out metrics: PSNR in dB and distance of looks of frames drawn from whole codes and from the
-half that each of two subjects has, for views of held-out sprites.
+Held-out metrics: PSNR in dB and perceptual distance of frames decoded from whole and from half
+codes, for views of held-out sprites.
 """
 
 from pathlib import Path
@@ -21,54 +21,66 @@ from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.pocket.codec import SubjectDecoder, SubjectEncoder, start_from_pca
 from lambda_eclipse.pocket.embedding import APPEARANCE, crop
 from lambda_eclipse.pocket.tower import on_white
-from train.loop.loop import Run, command, generator, options, train
+from train.loop.loop import train
+from train.loop.options import chosen, command
+from train.loop.task import Losses, Settings, Task, generator
 from train.pocket.movq import mean_psnr
 from train.pocket.perceptual import Perceptual
-from train.world.arrays import MATTES, pixels, read_rows, read_sprites, train_views
+from train.world.arrays import MATTES, Arrays, pixels
 
+SETTINGS = Settings(
+    steps=2400, batch=32, rate=1e-3, weight_decay=0.01, ema_decay=0.998, evaluations=12
+)
 PCA_FRAMES = 9000
-FORGIVEN = 0.15  # noise on codes, up to this share of each number's own spread
-LOOKS = 2.0  # weight of looks
+NOISE = 0.15  # on codes, up to this share of each number's standard deviation
+PERCEPTUAL = 2.0  # weight of the perceptual distance
+VIEW_SPOT = (64.0, 64.0, 110.0)  # of an isolated view
+EVALUATED = 256
 
 
 class Frames:
     """Frames of subjects, cut from scenes and from views."""
 
-    def __init__(self, folder: Path) -> None:
-        def array(name: str) -> np.ndarray:
-            return np.load(folder / f"{name}.npy", mmap_mode="r")
-
-        self.scenes, self.mattes = array("train-scenes"), array("train-mattes")
-        views = array("views")
-        self.views = views.reshape(-1, *views.shape[3:])
-        held = read_sprites(folder)[1]
-        self.train_views = train_views(held)
-        self.held_views = np.setdiff1d(np.arange(len(self.views)), self.train_views)
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+        self.views = arrays.pictures("views")
+        self.held_views = np.setdiff1d(np.arange(len(self.views)), arrays.train_views)
+        # scene index, number of subjects, spot
         self.spots = [
             (i, len(row.spots), spot)
-            for i, row in enumerate(read_rows(folder, "train")[:MATTES])
+            for i, row in enumerate(arrays.rows("train")[:MATTES])
             for spot in row.spots
         ]
 
-    def of_views(self, index: np.ndarray, spots: Tensor) -> Tensor:
+    def of_views(self, index: np.ndarray, spots: Tensor | None = None) -> Tensor:
         """Frames (n, 3, 96, 96) of views, cut at spots (n, 3)."""
+        if spots is None:
+            spots = torch.tensor(VIEW_SPOT).expand(len(index), 3)
         return crop(pixels(self.views[index]), spots)
 
+    def of_scenes(self, index: np.ndarray, spots: Tensor) -> Tensor:
+        """Frames (n, 3, 96, 96) of training scenes on white, cut at spots (n, 3)."""
+        scenes = pixels(self.arrays.pictures("train")[index])
+        return crop(on_white(scenes, self.arrays.mattes("train", index)), spots)
+
     def batch(self, seed: int, step: int, count: int) -> tuple[Tensor, Tensor]:
-        """A step's frames, and how many subjects share the picture of each (count,)."""
+        """The frames of a step, and how many subjects share each one's embedding (count,)."""
         rng, half = np.random.default_rng((seed, step)), count // 2
         chosen = [self.spots[i] for i in rng.choice(len(self.spots), count - half, False)]
-        index = np.array([i for i, _, _ in chosen])
-        mattes = torch.from_numpy(self.mattes[index])[:, None].float() / 255
-        cut = on_white(pixels(self.scenes[index]), mattes)
-        frames = crop(cut, torch.tensor([spot for _, _, spot in chosen]).float())
-        spots = np.array([64, 64, 110]) + rng.uniform(-1, 1, (half, 3)) * (2, 2, 4)
-        alone = self.of_views(
-            np.sort(rng.choice(self.train_views, half, False)), torch.from_numpy(spots).float()
-        )
-        shared = np.where(rng.random(half) < 0.5, 1, rng.integers(1, MAX_SUBJECTS + 1, half))
-        sharing = torch.tensor([n for _, n, _ in chosen] + shared.tolist())
-        return torch.cat([frames, alone]), sharing
+        index, shares, spots = zip(*chosen, strict=True)
+        scenes = self.of_scenes(np.array(index), torch.tensor(spots).float())
+        jittered = np.array(VIEW_SPOT) + rng.uniform(-1, 1, (half, 3)) * (2, 2, 4)
+        chosen_views = np.sort(rng.choice(self.arrays.train_views, half, False))
+        views = self.of_views(chosen_views, torch.from_numpy(jittered).float())
+        sharing = np.where(rng.random(half) < 0.5, 1, rng.integers(1, MAX_SUBJECTS + 1, half))
+        return torch.cat([scenes, views]), torch.tensor([*shares, *sharing.tolist()])
+
+    def for_pca(self, seed: int) -> Tensor:
+        """Up to `PCA_FRAMES` frames of training views."""
+        count = min(PCA_FRAMES, len(self.arrays.train_views))
+        chosen = np.random.default_rng(seed).choice(self.arrays.train_views, count, False)
+        pieces = np.array_split(np.sort(chosen), max(1, count // 500))
+        return torch.cat([self.of_views(piece) for piece in pieces])
 
 
 class Codec(nn.Module):
@@ -79,7 +91,7 @@ class Codec(nn.Module):
         self.encoder, self.decoder = SubjectEncoder(), SubjectDecoder()
 
     def forward(self, frames: Tensor, sharing: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Frames as drawn from codes cut to an equal share of the embedding."""
+        """Frames decoded from codes cut to 1 / `sharing` (B,) of the embedding."""
         codes = self.encoder(frames)
         if noise is not None:
             codes = codes + noise * codes.detach().std(0)
@@ -87,62 +99,46 @@ class Codec(nn.Module):
         return self.decoder(codes * kept)
 
 
-def build(shards: Path, folder: Path, steps: int, batch: int, rate: float, seed: int) -> Run:
-    """A run of the codec."""
-    torch.manual_seed(seed)
-    frames, model, looks = Frames(shards), Codec(), Perceptual(shards / "cache")
-    whole = torch.tensor([64.0, 64.0, 110.0])
-    rng = np.random.default_rng(seed)
-    count = min(PCA_FRAMES, len(frames.train_views))
-    chosen = np.sort(rng.choice(frames.train_views, count, False))
-    pieces = np.array_split(chosen, max(1, count // 500))
-    start = torch.cat([frames.of_views(piece, whole.expand(len(piece), 3)) for piece in pieces])
-    start_from_pca(model.encoder, model.decoder, start)
+@torch.no_grad()
+def evaluate(model: nn.Module, frames: Frames, distance: Perceptual) -> dict[str, float]:
+    """The held-out metrics."""
+    truth = frames.of_views(frames.held_views[:: max(1, len(frames.held_views) // EVALUATED)])
+    result = {}
+    for name, sharing in (("whole", 1), ("half", 2)):
+        decoded = model(truth, torch.full((len(truth),), sharing))
+        result[f"psnr_{name}_held"] = mean_psnr(decoded, truth)
+        result[f"looks_{name}_held"] = float(distance(decoded, truth).mean())
+    return result
 
-    def compute_loss(step: int) -> dict[str, Tensor]:
-        truth, sharing = frames.batch(seed, step, batch)
-        random = generator(seed, step)
-        amount = FORGIVEN * torch.rand(len(truth), 1, generator=random)
+
+def task(arrays: Arrays, settings: Settings) -> Task:
+    """The codec's training."""
+    torch.manual_seed(settings.seed)
+    frames, model = Frames(arrays), Codec()
+    distance = Perceptual(arrays.folder / "cache")
+    start_from_pca(model.encoder, model.decoder, frames.for_pca(settings.seed))
+
+    def loss(step: int) -> Losses:
+        truth, sharing = frames.batch(settings.seed, step, settings.batch)
+        random = generator(settings.seed, step)
+        amount = NOISE * torch.rand(len(truth), 1, generator=random)
         noise = amount * torch.randn(len(truth), APPEARANCE, generator=random)
-        drawn = model(truth, sharing, noise)
-        parts = {
-            "l2": (drawn - truth).square().mean(),
-            "l1": (drawn - truth).abs().mean(),
-            "looks": looks(drawn, truth).mean(),
-        }
-        return {"loss": parts["l2"] + parts["l1"] + LOOKS * parts["looks"], **parts}
+        decoded = model(truth, sharing, noise)
+        l2, l1 = (decoded - truth).square().mean(), (decoded - truth).abs().mean()
+        looks = distance(decoded, truth).mean()
+        return {"loss": l2 + l1 + PERCEPTUAL * looks, "l2": l2, "l1": l1, "looks": looks}
 
-    @torch.no_grad()
-    def evaluate(weights: nn.Module) -> dict[str, float]:
-        index = frames.held_views[:: max(1, len(frames.held_views) // 256)]
-        truth = frames.of_views(index, whole.expand(len(index), 3))
-        result = {}
-        for name, n in (("whole", 1), ("half", 2)):
-            drawn = weights(truth, torch.full((len(truth),), n))
-            result[f"psnr_{name}_held"] = mean_psnr(drawn, truth)
-            result[f"looks_{name}_held"] = float(looks(drawn, truth).mean())
-        return result
-
-    return Run(
-        folder,
-        model,
-        torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0.01),
-        steps,
-        batch,
-        compute_loss,
-        evaluate,
-        ema_decay=0.998,
-        evaluations=12,
-    )
+    return Task(model, loss, lambda weights: evaluate(weights, frames, distance))
 
 
 def main() -> None:
     """The command."""
-    parser = command("Train the code of subjects' looks.", steps=2400, batch=32, rate=1e-3)
-    parser.add_argument("--shards", type=Path, required=True)
+    parser = command("Train the codec of appearance.", SETTINGS)
+    parser.add_argument("--arrays", type=Path, required=True)
     arguments = parser.parse_args()
-    model = train(build(arguments.shards, **options(arguments)))
-    torch.save(model.state_dict(), arguments.shards / "subjects.pt")
+    settings = chosen(arguments, SETTINGS)
+    model = train(task(Arrays(arguments.arrays), settings), settings, arguments.run)
+    torch.save(model.state_dict(), arguments.arrays / "codec.pt")
 
 
 if __name__ == "__main__":

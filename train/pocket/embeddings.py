@@ -1,118 +1,99 @@
-"""What the finished CLIP and autoencoder make of the shards: the data of the decoder and the prior.
+"""Embeddings and latents of all pictures, from the finished CLIP and autoencoder.
 
-    python -m train.pocket.embeddings --shards SHARDS --clip CLIP [--movq MOVQ]
+    python -m train.pocket.embeddings --arrays ARRAYS --clip CLIP [--movq MOVQ]
 
-Writes `views-embed.npy` and `<side>-embed.npy` (N, D), `null-embed.npy` (1, D), per side
-`<side>-edges-embed.npy` (Canny maps; of every `FREE_EVERY`-th scene: the free ones) and, given
---movq, `<side>-latents.npy` (N, C, 16, 16) and the same of the empty places in the order of
-`PLACES` (`places-latents.npy`), all float16.
+Writes, as float16: `views-embed.npy` and `<side>-embed.npy` (N, D), `null-embed.npy` (1, D), and
+`<side>-edges-embed.npy`, the Canny maps of every `FREE_EVERY`-th scene; with --movq also
+`<side>-latents.npy` (N, C, 16, 16) and `places-latents.npy`, the empty places in the order of
+`PLACES`. The decoder and the prior train on them.
 """
 
 import argparse
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.networks import read_model
 from lambda_eclipse.pocket.tower import GridTower
-from train.pocket.trunk import FastFeatures
-from train.world.arrays import FREE_EVERY, Shards, pixels
+from train.pocket.trunk import OnnxTrunk
+from train.world.arrays import FREE_EVERY, SIDES, Arrays, pixels, write_array, write_pieces
 from train.world.places import PLACES
 from train.world.render import ground
 
-PIECE = 256
 
-
-def write(path: Path, count: int, compute: Callable[[np.ndarray], Tensor]) -> None:
-    """Fills an array piece by piece; the file appears when it is whole."""
-    if path.exists():
-        return
-    pieces = [
-        compute(np.arange(first, min(count, first + PIECE))).half().numpy()
-        for first in range(0, count, PIECE)
-    ]
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.save(file, np.concatenate(pieces))
-    part.replace(path)
-
-
-def edges(pictures: np.ndarray) -> np.ndarray:
+def edge_maps(pictures: np.ndarray) -> np.ndarray:
     """Canny maps of pictures (n, 128, 128, 3), as the application draws them."""
     maps = [edge_map(Image.fromarray(picture), size_px=128) for picture in pictures]
     return np.stack([np.asarray(m.convert("RGB")) for m in maps])
 
 
 def check_appearance(tower: GridTower, folder: Path) -> None:
-    """ValueError when the CLIP finds and encodes subjects otherwise than the shards' were."""
-    own = tower.state_dict()
-    for name, given in torch.load(folder / "appearance.pt", weights_only=True).items():
-        if not torch.allclose(own[name], given, atol=1e-2):
+    """ValueError when the CLIP's fixed networks are not those that encoded the arrays."""
+    ours = tower.state_dict()
+    for name, theirs in torch.load(folder / "appearance.pt", weights_only=True).items():
+        if not torch.allclose(ours[name], theirs, atol=1e-2):
             raise ValueError(
-                f"{folder} was encoded with another {name} than the CLIP's: "
-                f"run train.pocket.appearance and train.pocket.clip on the same shards."
+                f"{folder} was encoded with another {name} than the CLIP's: run "
+                f"train.pocket.appearance and train.pocket.clip on the same arrays."
             )
+
+
+def write_embeddings(arrays: Arrays, clip: Clip, threads: int) -> None:
+    """Embed the null image, views, scenes and edge maps."""
+    folder, tower = arrays.folder, clip.model.visual.trunk
+    check_appearance(tower, folder)
+    write_array(folder / "null-embed.npy", clip.null_image().half().numpy())
+    trunk = OnnxTrunk(tower, folder, threads)
+
+    def embed(name: str, index: np.ndarray) -> Tensor:
+        return tower.embed(*arrays.features(name, index))
+
+    def embed_edges(side: str, index: np.ndarray) -> Tensor:
+        maps = edge_maps(arrays.pictures(side)[index * FREE_EVERY])
+        grid, logits = map(torch.from_numpy, trunk(maps))
+        return tower.embed(grid, logits, tower.appearance(pixels(maps), grid))
+
+    for name in ("views", *SIDES):
+        count = len(arrays.pictures(name))
+        write_pieces(folder / f"{name}-embed.npy", count, partial(embed, name))
+        if name in SIDES:
+            maps = -(-count // FREE_EVERY)  # rounded up: the last scenes count too
+            write_pieces(folder / f"{name}-edges-embed.npy", maps, partial(embed_edges, name))
+
+
+def write_latents(arrays: Arrays, movq: nn.Module) -> None:
+    """Encode scenes and empty places."""
+    pictures = {side: arrays.pictures(side) for side in SIDES}
+    pictures["places"] = np.stack([np.asarray(ground(place)) for place in PLACES])
+
+    def encode(name: str, index: np.ndarray) -> Tensor:
+        return movq.encode(pixels(pictures[name][index]))
+
+    for name, rows in pictures.items():
+        write_pieces(arrays.folder / f"{name}-latents.npy", len(rows), partial(encode, name))
 
 
 @torch.no_grad()
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description="Embed the shards with the finished networks.")
-    parser.add_argument("--shards", type=Path, required=True)
+    parser = argparse.ArgumentParser(description="Embed all pictures with the finished networks.")
+    parser.add_argument("--arrays", type=Path, required=True)
     parser.add_argument("--clip", type=Path, help="folder of the finished CLIP")
     parser.add_argument("--movq", type=Path, help="folder of the finished autoencoder")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    folder = arguments.shards
-    shards = Shards(folder)
-    counts = {"views": len(shards.views), **{s: len(rows) for s, rows in shards.rows.items()}}
-    pictures = {"views": shards.views, **shards.scenes}
+    arrays = Arrays(arguments.arrays)
     if arguments.clip:
-        clip = Clip.from_folder(arguments.clip)
-        tower = clip.model.visual.trunk
-        check_appearance(tower, folder)
-        np.save(folder / "null-embed.npy", clip.null_image().half().numpy())
-        for name, count in counts.items():
-            write(
-                folder / f"{name}-embed.npy",
-                count,
-                lambda index, name=name: tower.embed(*shards.features(name, index)),
-            )
-        fast = FastFeatures(tower, folder, arguments.threads)
-
-        def embed_edges(name: str, index: np.ndarray) -> Tensor:
-            maps = edges(pictures[name][index * FREE_EVERY])
-            grid, logits = fast(maps)
-            grid, logits = torch.from_numpy(grid), torch.from_numpy(logits)
-            return tower.embed(grid, logits, tower.appearance(pixels(maps), grid))
-
-        for name in ("held", "seen", "train"):
-            write(
-                folder / f"{name}-edges-embed.npy",
-                -(-counts[name] // FREE_EVERY),  # the last ones too when it does not divide
-                lambda index, name=name: embed_edges(name, index),
-            )
+        write_embeddings(arrays, Clip.from_folder(arguments.clip), arguments.threads)
     if arguments.movq:
-        movq = read_model(arguments.movq, torch.float32).eval()
-        for name in ("held", "seen", "train"):
-            write(
-                folder / f"{name}-latents.npy",
-                counts[name],
-                lambda index, name=name: movq.encode(pixels(pictures[name][index])),
-            )
-        places = np.stack([np.asarray(ground(place)) for place in PLACES])
-        write(
-            folder / "places-latents.npy",
-            len(places),
-            lambda index: movq.encode(pixels(places[index])),
-        )
+        write_latents(arrays, read_model(arguments.movq, torch.float32).eval())
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m train.pocket.movq --run RUN [--export assets/pocket/decoder/movq]
 
-Loss: absolute plus squared error of the redrawn picture, with a little noise on the latents, so
-that the decoder forgives what a diffusion model gets slightly wrong. The network is convolutional,
-so it learns from quarters of pictures: four times as many subjects for the same work. Held-out
-metric: PSNR in dB of whole scenes with held-out sprites (and of new scenes with training sprites).
+Loss: absolute plus squared error of the reconstruction, with a little noise on the latents, so that
+the decoder tolerates small errors of a diffusion model. The network is convolutional, so it trains
+on quarters of pictures: four times as many subjects for the same work. Held-out metric: PSNR in dB
+of whole scenes with held-out sprites (and of new scenes with training sprites).
 """
 
 from pathlib import Path
@@ -15,10 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from lambda_eclipse.pocket.movq import PocketMOVQ
-from train.loop.loop import Run, command, generator, options, train
+from train.loop.export import save_module
+from train.loop.loop import train
+from train.loop.options import chosen, command
+from train.loop.task import Losses, Settings, Task, generator
+from train.world.arrays import pixels
 from train.world.render import render, subject_view
 from train.world.scenes import sample_scene
 
+SETTINGS = Settings(steps=4400, batch=32, rate=1.5e-3, ema_decay=0.998)
 NOISE = 0.05  # of latents with mean square 1
 CROP_PX, GRID_PX = 64, 8
 
@@ -32,14 +37,14 @@ def pictures(seed: int, first: int, count: int, side: str, breadth: bool = False
     for index in range(first, first + count):
         scene = sample_scene(seed, index, side, breadth)
         rows.append(np.asarray(subject_view(scene, 0) if index % 8 == 7 else render(scene)))
-    return torch.from_numpy(np.stack(rows)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return pixels(np.stack(rows))
 
 
 def crop(batch: Tensor, seed: int, step: int) -> Tensor:
-    """A square of each picture (B, 3, H, W), on the latents' grid → (B, 3, CROP_PX, CROP_PX)."""
-    places = (batch.shape[-1] - CROP_PX) // GRID_PX + 1
+    """Random squares (B, 3, CROP_PX, CROP_PX) of pictures (B, 3, H, W), on the latents' grid."""
+    positions = (batch.shape[-1] - CROP_PX) // GRID_PX + 1
     corners = GRID_PX * torch.randint(
-        places, (len(batch), 2), generator=generator(seed, step, stream=1)
+        positions, (len(batch), 2), generator=generator(seed, step, stream=1)
     )
     return torch.stack(
         [
@@ -57,57 +62,43 @@ def mean_psnr(pictures: Tensor, truth: Tensor) -> float:
 
 @torch.no_grad()
 def psnr(model: nn.Module, batch: Tensor) -> float:
-    """`mean_psnr` of pictures redrawn."""
+    """`mean_psnr` of the reconstructions."""
     return mean_psnr(model.decode(model.encode(batch))["sample"], batch)
 
 
-def build(
-    folder: Path, steps: int, batch: int, rate: float, seed: int, breadth: bool = True
-) -> Run:
-    """A run of the autoencoder; with `breadth` also on things that are no concept."""
+def task(settings: Settings, breadth: bool = True) -> Task:
+    """The autoencoder's training; `breadth`: also on subjects that are no concept."""
+    seed, size = settings.seed, settings.batch
     torch.manual_seed(seed)
     model = PocketMOVQ()
     model.start_from_pca(pictures(seed, 10_000_000, 512, "train"))
-    held = pictures(1, 0, 256, "held")
-    seen = pictures(1, 0, 256, "seen")
+    evaluated = {side: pictures(1, 0, 256, side) for side in ("held", "seen")}
 
-    def compute_loss(step: int) -> dict[str, Tensor]:
-        target = crop(pictures(seed, step * batch, batch, "train", breadth), seed, step)
+    def loss(step: int) -> Losses:
+        target = crop(pictures(seed, step * size, size, "train", breadth), seed, step)
         latents = model.encode(target)
         noise = torch.randn(latents.shape, generator=generator(seed, step))
         error = model.decode(latents + NOISE * noise)["sample"] - target
-        # latents keep their scale: the decoder could otherwise shrink the noise away
+        # Latents keep their scale: the encoder could otherwise outgrow the noise.
         scale = (latents.square().mean() - 1).square()
         l1, l2 = error.abs().mean(), error.square().mean()
         return {"loss": l1 + 2 * l2 + 0.1 * scale, "l1": l1, "l2": l2, "scale": scale}
 
     def evaluate(weights: nn.Module) -> dict[str, float]:
-        return {"psnr_held": psnr(weights, held), "psnr_seen": psnr(weights, seen)}
+        return {f"psnr_{side}": psnr(weights, batch) for side, batch in evaluated.items()}
 
-    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.99), weight_decay=0)
-    return Run(
-        folder,
-        model,
-        optimizer,
-        steps,
-        batch,
-        compute_loss,
-        evaluate,
-        ema_decay=0.998,
-        evaluations=10,
-    )
+    return Task(model, loss, evaluate)
 
 
 def main() -> None:
     """The command."""
-    parser = command("Train the pocket autoencoder.", steps=4400, batch=32, rate=1.5e-3)
-    parser.add_argument("--core", action="store_true", help="only the concepts, no breadth")
+    parser = command("Train the pocket autoencoder.", SETTINGS)
+    parser.add_argument("--core", action="store_true", help="only concepts, no breadth")
+    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
     arguments = parser.parse_args()
-    run = build(**options(arguments), breadth=not arguments.core)
-    model = train(run)
+    settings = chosen(arguments, SETTINGS)
+    model = train(task(settings, not arguments.core), settings, arguments.run)
     if arguments.export:
-        from train.loop.export import save_module
-
         save_module(model, arguments.export)
 
 

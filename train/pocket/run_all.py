@@ -1,11 +1,10 @@
-"""Trains every network of the pocket stack from nothing, one after the other.
+"""Trains every network of the pocket stack from scratch, one after the other.
 
     python -m train.pocket.run_all --runs RUNS [--out assets/pocket] [--dry-run]
 
-Each step is one of the commands of `train`; finished ones are kept as `RUNS/<step>.done` with the
-hours that they took, so that the same command goes on after being killed. Nothing is written to
-`--out` before everything is trained: the networks are exported to `RUNS/pocket` and copied at the
-end, with new checksums.
+Each step is one of the commands of `train`. A finished step leaves `RUNS/<step>.done` with its
+hours, so that the same command resumes after a kill. The networks are exported to `RUNS/pocket`
+and copied to `--out`, with new checksums, when everything is trained.
 """
 
 import argparse
@@ -21,47 +20,37 @@ from lambda_eclipse.weights import write_manifest
 
 
 def steps(runs: Path) -> dict[str, list[str]]:
-    """Name → module and arguments, in their order."""
-    shards, out = str(runs / "shards"), runs / "pocket"
-    clip, decoder, prior = str(out / "clip"), str(out / "decoder"), str(out / "prior")
-    movq = str(out / "decoder" / "movq")
+    """Name → module and arguments, in order."""
+    out = runs / "pocket"
+    arrays, clip = ["--arrays", str(runs / "arrays")], ["--clip", str(out / "clip")]
+    movq = ["--movq", str(out / "decoder" / "movq")]
 
-    def run(name: str) -> list[str]:
-        return ["--run", str(runs / name)]
+    def run(name: str, export: str = "") -> list[str]:
+        options = ["--run", str(runs / name)]
+        return [*options, "--export", str(out / export)] if export else options
 
     return {
         "art": ["train.world.sprites"],
         "breadth": ["train.world.sprites", "--breadth"],
-        "autoencoder": ["train.pocket.movq", *run("autoencoder"), "--export", movq],
-        "shards": ["train.world.arrays", "--out", shards],
-        "trunk": ["train.pocket.trunk", "--shards", shards],
-        "matte": ["train.pocket.matte", "--shards", shards, *run("matte")],
-        "layout": ["train.pocket.layout", "--shards", shards, *run("layout")],
-        "subjects": ["train.pocket.codec", "--shards", shards, *run("subjects")],
-        "appearance": ["train.pocket.appearance", "--shards", shards],
-        "clip": ["train.pocket.clip", "--shards", shards, *run("clip"), "--export", clip],
-        "embeddings": [
-            "train.pocket.embeddings",
-            "--shards",
-            shards,
-            "--clip",
-            clip,
-            "--movq",
-            movq,
-        ],
-        "prior": [
-            *("train.pocket.prior", "--shards", shards, "--clip", clip),
-            *(*run("prior"), "--export", prior),
-        ],
+        "autoencoder": ["train.pocket.movq", *run("autoencoder", "decoder/movq")],
+        "arrays": ["train.world.arrays", "--out", str(runs / "arrays")],
+        "trunk": ["train.pocket.trunk", *arrays],
+        "matte": ["train.pocket.matte", *arrays, *run("matte")],
+        "layout": ["train.pocket.layout", *arrays, *run("layout")],
+        "codec": ["train.pocket.codec", *arrays, *run("codec")],
+        "appearance": ["train.pocket.appearance", *arrays],
+        "clip": ["train.pocket.clip", *arrays, *run("clip", "clip")],
+        "embeddings": ["train.pocket.embeddings", *arrays, *clip, *movq],
+        "prior": ["train.pocket.prior", *arrays, *clip, *run("prior", "prior")],
         "decoder": [
-            *("train.pocket.unet", "--shards", shards, "--movq", movq, "--steps", "12000"),
-            *(*run("decoder"), "--export", decoder),
+            *("train.pocket.unet", *arrays, *movq, "--steps", "12000"),
+            *run("decoder", "decoder"),
         ],
     }
 
 
 def main() -> None:
-    """The command; ends with the step's own message when one fails."""
+    """The command; stops at the first step that fails."""
     parser = argparse.ArgumentParser(description="Train the pocket stack from nothing.")
     parser.add_argument("--runs", type=Path, required=True, help="a folder with 30 GB to spare")
     parser.add_argument("--out", type=Path, default=ASSETS / "pocket")
@@ -77,7 +66,7 @@ def main() -> None:
         began = time.perf_counter()
         failed = subprocess.run([sys.executable, "-m", *command]).returncode
         if failed:
-            sys.exit(f"{name} failed; mend it and run the same command again.")
+            sys.exit(f"{name} failed: fix the error above and run the same command again.")
         hours = (time.perf_counter() - began) / 3600
         done.write_text(json.dumps({"hours": round(hours, 3)}) + "\n")
     if arguments.dry_run:

@@ -1,18 +1,13 @@
-"""Trains the pocket U-Net (`lambda_eclipse.pocket.unet`) to paint pictures from image embeddings.
+"""Trains the pocket U-Net (`lambda_eclipse.pocket.unet`), image embeddings → pictures.
 
-    python -m train.pocket.unet --shards SHARDS --movq MOVQ --run RUN [--export
-    assets/pocket/decoder]
+    python -m train.pocket.unet --arrays ARRAYS --movq MOVQ --run RUN [--export FOLDER]
 
-Velocity prediction on a cosine schedule with zero terminal signal (so that a few DDIM steps from
-pure noise suffice), the condition dropped to the null image for `DROP` of the pictures (for
-guidance). The hint (`lambda_eclipse.pocket.hint`) is trained with the rest, but for its grounds,
-its
-outlines from the scenes' own; what draws subjects starts as `train.pocket.codec` left it. A little
-noise on the embeddings teaches the network to forgive what a prior gets slightly wrong. What is
-painted in one step must also look like the truth to an ImageNet trunk (`train.pocket.perceptual`),
-as a
-whole and one of its subjects close up: a squared error alone blurs whatever the embedding leaves
-open.
+Velocity prediction on a cosine schedule with zero terminal SNR, so that a few DDIM steps from pure
+noise suffice. The hint (`lambda_eclipse.pocket.hint`) is trained with the rest, except its grounds;
+its decoder of subjects starts from `train.pocket.codec`, and its outlines learn the true mattes.
+Noise on the embeddings makes the network tolerate small errors of a prior. Pictures painted in one
+step are also compared with the truth by an ImageNet trunk (`train.pocket.perceptual`), as a whole
+and one subject close up: a squared error alone blurs whatever the embedding leaves open.
 
 Held-out metrics: the same losses on held-out scenes, with fixed noise, and the share of the
 grounds' variance that the hint explains.
@@ -27,22 +22,31 @@ from diffusers import DDIMScheduler
 from torch import Tensor, nn
 
 from lambda_eclipse.networks import read_model
-from lambda_eclipse.pocket.embedding import LAYOUT, crop
-from lambda_eclipse.pocket.tower import SEMANTIC
+from lambda_eclipse.pocket.embedding import crop
 from lambda_eclipse.pocket.unet import LAST_TIME, PocketUNet
-from train.loop.loop import Run, command, generator, options, train
+from train.loop.export import save_module
+from train.loop.loop import train
+from train.loop.options import chosen, command
+from train.loop.task import Losses, Settings, Task, generator
+from train.pocket.appearance import half_of_codec
 from train.pocket.perceptual import Perceptual
-from train.world.arrays import pixels, read_rows
-from train.world.places import PLACES
+from train.pocket.unet_data import Pairs, draw_batch
+from train.world.arrays import Arrays, pixels
 
-DROP = 0.1
-RIDGE_SCENES = 20_000  # that the hint is regressed on
-PURE = 0.7  # share of rows that are all noise: the pocket stack paints in one step
-LOOKED_AT = 10  # rows of a step whose looks are compared
-CLOSER = 2  # so much a subject is enlarged whose looks are compared close up
-WEIGHTS = {"velocity": 1.0, "looks": 1.0, "close": 1.0, "outlines": 1.0}  # of errors, in the loss
-FORGIVEN = 0.25  # noise on embeddings, up to this share of their own spread
-SURE = 0.2  # of that for the numbers that say where subjects stand
+SETTINGS = Settings(
+    steps=6000,
+    batch=32,
+    rate=1e-3,
+    weight_decay=0.01,
+    ema_decay=0.999,
+    save_every=200,
+    evaluations=12,
+)
+RIDGE_SCENES = 20_000  # that the hint's grounds are regressed on
+PURE_NOISE = 0.7  # share of rows at the last time: the pocket stack paints in one step
+COMPARED = 10  # rows of a step with a perceptual loss
+CLOSE_UP = 2  # magnification of the subject in the close-up loss
+EVALUATED = 256
 SCHEDULER = {
     "num_train_timesteps": 1000,
     "beta_schedule": "squaredcos_cap_v2",
@@ -54,140 +58,91 @@ SCHEDULER = {
 }
 
 
-class Pairs:
-    """Embeddings and latents, in memory, and pictures."""
+def draw_times(count: int, random: torch.Generator) -> Tensor:
+    """Diffusion times (count,) int, stratified over the batch and shuffled.
 
-    def __init__(self, folder: Path) -> None:
-        def array(name: str) -> Tensor:
-            return torch.from_numpy(np.load(folder / f"{name}.npy"))
-
-        self.embeds = {name: array(f"{name}-embed") for name in ("train", "held", "seen")}
-        self.latents = {name: array(f"{name}-latents") for name in self.embeds}
-        self.pictures = {
-            name: np.load(folder / f"{name}-scenes.npy", mmap_mode="r") for name in self.embeds
-        }
-        self.mattes = {
-            name: np.load(folder / f"{name}-mattes.npy", mmap_mode="r") for name in self.embeds
-        }
-        self.places = array("places-latents").float()
-        order = {place.name: i for i, place in enumerate(PLACES)}
-        rows = {name: read_rows(folder, name) for name in self.embeds}
-        self.place = {
-            name: torch.tensor([order[row.place] for row in own]) for name, own in rows.items()
-        }
-        self.spots = {name: [row.spots for row in own] for name, own in rows.items()}
-        self.null = array("null-embed").float()
-        self.spread = self.embeds["train"][:4096].float().std(0)  # (D,)
-        self.spread[SEMANTIC : SEMANTIC + LAYOUT] *= SURE
-        path = folder / "train-predicted.npy"
-        self.predicted = torch.from_numpy(np.load(path)) if path.exists() else None
-
-    def outlines(self, name: str, index: np.ndarray) -> Tensor:
-        """What is not ground (n, 1, 128, 128), of scenes whose matte is known."""
-        return torch.from_numpy(self.mattes[name][index])[:, None].float() / 255
-
-    def spot(self, name: str, index: np.ndarray, chance: Tensor) -> Tensor:
-        """Where one subject of each scene stands (n, 3), by `chance` (n,) in [0, 1)."""
-        scenes = [self.spots[name][i] for i in index]
-        pairs = zip(scenes, chance.tolist(), strict=True)
-        return torch.tensor([spots[int(c * len(spots))] for spots, c in pairs]).float()
-
-    def grounds(self, name: str, count: int) -> tuple[Tensor, Tensor]:
-        """Of the first scenes: embeddings, and latents of their grounds."""
-        return self.embeds[name][:count].float(), self.places[self.place[name][:count]]
-
-
-def draw_batch(
-    pairs: Pairs, seed: int, step: int, batch: int, predicted_share: float = 0.0
-) -> tuple[Tensor, np.ndarray]:
-    """The step's embeddings (B, D), and the numbers of their scenes (B,).
-
-    Embeddings are noisy, and some dropped to the null image. For `predicted_share` of the scenes
-    that have one, the embedding is the prior's prediction.
+    `PURE_NOISE` of them are the last time, where the embedding determines everything; the others
+    are denser at high noise, which decides the picture.
     """
-    rng = np.random.default_rng((seed, step))
-    index = rng.choice(len(pairs.embeds["train"]), batch, False)
-    embeds, chance = pairs.embeds["train"][index].float(), rng.random(batch)
-    if predicted_share:
-        if pairs.predicted is None:
-            raise ValueError(
-                "train-predicted.npy is missing: write it with train.pocket.prior --predict"
-            )
-        use = (chance < predicted_share) & (index < len(pairs.predicted))
-        embeds[use] = pairs.predicted[index[use]].float()
-    amount = torch.from_numpy(FORGIVEN * rng.random((batch, 1))).float()
-    noise = torch.randn(embeds.shape, generator=generator(seed, step, stream=1))
-    embeds = embeds + amount * pairs.spread * noise
-    dropped = torch.from_numpy(rng.random(batch) < DROP)
-    return torch.where(dropped[:, None], pairs.null, embeds), index
+    uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
+    uniform = uniform[torch.randperm(count, generator=random)]
+    return (LAST_TIME * (uniform / (1 - PURE_NOISE)).clamp(max=1).sqrt()).round().long()
 
 
 class Painting:
-    """What a U-Net makes of noisy latents, and how far it is off."""
+    """Losses of a U-Net on noisy latents."""
 
-    def __init__(self, pairs: Pairs, movq: Path, cache: Path) -> None:
-        self.pairs, self.distance = pairs, Perceptual(cache)
+    def __init__(self, pairs: Pairs, movq: Path) -> None:
+        self.pairs = pairs
+        self.distance = Perceptual(pairs.arrays.folder / "cache")
         self.scheduler = DDIMScheduler.from_config(SCHEDULER)
         self.movq = read_model(movq, torch.float32).eval().requires_grad_(False)
 
     def errors(
-        self, unet: nn.Module, name: str, embeds: Tensor, index: np.ndarray, random: torch.Generator
+        self, unet: nn.Module, side: str, embeds: Tensor, index: np.ndarray, random: torch.Generator
     ) -> dict[str, Tensor]:
-        """Of embeddings (n, D) of scenes `index` (n,) of a side, or the null image's.
+        """Losses for embeddings (n, D) of scenes `index` (n,) of a side.
 
-        The velocity's squared error, the mean distance of looks of `LOOKED_AT` of the pictures that
-        were painted from nothing but noise, and of one subject of each, and the mean error of
-        outlines where they are known.
+        "velocity": squared error. "looks", "close": perceptual distance of `COMPARED` pictures
+        painted from pure noise, whole and close up. "outlines": absolute error, where the matte is
+        known. Rows with the null image's embedding only count for the velocity.
         """
-        pairs, latents = self.pairs, self.pairs.latents[name][index].float()
+        latents = self.pairs.latents[side][index].float()
         noise = torch.randn(latents.shape, generator=random)
-        # stratified over the batch, denser at high noise, where the picture is decided, and often
-        # pure noise, where all of it is read from the embedding
-        count = len(latents)
-        uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
-        uniform = uniform[torch.randperm(count, generator=random)]  # rows have their own order
-        times = (LAST_TIME * (uniform / (1 - PURE)).clamp(max=1).sqrt()).round().long()
+        times = draw_times(len(latents), random)
         noisy = self.scheduler.add_noise(latents, noise, times)
         target = self.scheduler.get_velocity(latents, noise, times)
         hint, outline = unet.hint(embeds)
-        given = {"image_embeds": embeds, "hint": hint}
-        predicted = unet(noisy, times, None, added_cond_kwargs=given, return_dict=False)[0]
-        predicted = predicted[:, : latents.shape[1]]
-        shown = (embeds != pairs.null).any(1)
-        looked = (shown & (times == LAST_TIME)).nonzero()[:LOOKED_AT, 0]
-        painted = self.movq.decode(-predicted[looked])["sample"]  # without signal, v is −latents
-        truth = pixels(pairs.pictures[name][index[looked.numpy()]])
-        spots = pairs.spot(name, index[looked.numpy()], torch.rand(len(looked), generator=random))
-        close = (F.interpolate(crop(p, spots), scale_factor=CLOSER) for p in (painted, truth))
-        cut = (shown & torch.from_numpy(index < len(pairs.mattes[name]))).nonzero()[:, 0]
-        outlines = pairs.outlines(name, index[cut.numpy()])
+        conditions = {"image_embeds": embeds, "hint": hint}
+        velocity = unet(noisy, times, None, added_cond_kwargs=conditions, return_dict=False)[0]
+        velocity = velocity[:, : latents.shape[1]]
+        conditioned = (embeds != self.pairs.null).any(1)
+        rows = (conditioned & (times == LAST_TIME)).nonzero()[:COMPARED, 0]
+        looks, close = self._perceptual(velocity[rows], side, index[rows.numpy()], random)
+        arrays = self.pairs.arrays
+        known = torch.from_numpy(index < len(arrays[f"{side}-mattes"]))
+        rows = (conditioned & known).nonzero()[:, 0]
+        outlines = (outline[rows] - arrays.mattes(side, index[rows.numpy()])).abs().mean()
         return {
-            "velocity": (predicted - target).square().mean(),
-            "looks": self.distance(painted, truth).mean(),
-            "close": self.distance(*close).mean(),
-            "outlines": (outline[cut] - outlines).abs().mean().nan_to_num(),
+            "velocity": (velocity - target).square().mean(),
+            "looks": looks,
+            "close": close,
+            "outlines": outlines.nan_to_num(),
         }
 
+    def _perceptual(
+        self, velocity: Tensor, side: str, index: np.ndarray, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mean distances of whole pictures and of one subject each, at the last time."""
+        painted = self.movq.decode(-velocity)["sample"]  # at zero SNR, v is −latents
+        truth = pixels(self.pairs.arrays.pictures(side)[index])
+        spots = self.pairs.spots(side, index, torch.rand(len(index), generator=random))
+        one, other = (
+            F.interpolate(crop(p, spots), scale_factor=CLOSE_UP) for p in (painted, truth)
+        )
+        return self.distance(painted, truth).mean(), self.distance(one, other).mean()
 
-def build(
-    shards: Path,
-    folder: Path,
-    steps: int,
-    batch: int,
-    rate: float,
-    seed: int,
-    widths: tuple[int, ...],
-    predicted_share: float = 0.0,
-    start_from: Path | None = None,
-    *,
-    movq: Path,
-) -> Run:
-    """A run of the U-Net that paints latents of `movq`; it starts from an exported one if given.
 
-    Else what draws subjects starts as that of `train.pocket.codec`.
-    """
-    torch.manual_seed(seed)
-    pairs = Pairs(shards)
+@torch.no_grad()
+def evaluate(model: nn.Module, painting: Painting) -> dict[str, float]:
+    """The held-out metrics."""
+    pairs, index = painting.pairs, np.arange(EVALUATED)
+    result: dict[str, float] = {}
+    for side in ("held", "seen"):
+        parts = painting.errors(
+            model, side, pairs.embeds[side][index].float(), index, generator(1, 0)
+        )
+        result |= {f"{name}_{side}": float(value) for name, value in parts.items()}
+        embeds, grounds = pairs.grounds(side, EVALUATED)
+        error = (model.hint.draw_ground(embeds) - grounds).square().mean()
+        variance = (grounds - grounds.mean(0)).square().mean()
+        result[f"ground_r2_{side}"] = float(1 - error / variance)
+    return result
+
+
+def build_model(painting: Painting, widths: tuple[int, ...], start_from: Path | None) -> PocketUNet:
+    """The U-Net: an exported one, or a new one with the codec's decoder of subjects."""
+    pairs = painting.pairs
     channels, side = pairs.latents["train"].shape[1:3]
     model = PocketUNet(
         sample_size=side,
@@ -197,79 +152,60 @@ def build(
         cross_attention_dim=widths[-1],
         encoder_hid_dim=pairs.embeds["train"].shape[1],
     )
-    painting = Painting(pairs, movq, shards / "cache")
     if start_from is not None:
         model.load_state_dict(read_model(start_from / "unet", torch.float32).state_dict())
     else:
-        half = "decoder."
-        codec = torch.load(shards / "subjects.pt", weights_only=True)
-        drawn = {name[len(half) :]: t for name, t in codec.items() if name.startswith(half)}
-        model.hint.subjects.load_state_dict(drawn)
+        codec = torch.load(pairs.arrays.folder / "codec.pt", weights_only=True)
+        model.hint.subjects.load_state_dict(half_of_codec(codec, "decoder"))
         model.hint.start(*pairs.grounds("train", RIDGE_SCENES), painting.movq.patch_encode)
     model.hint.ground.requires_grad_(False)
+    return model
 
-    def compute_loss(step: int) -> dict[str, Tensor]:
-        embeds, index = draw_batch(pairs, seed, step, batch, predicted_share)
+
+def task(
+    arrays: Arrays,
+    settings: Settings,
+    movq: Path,
+    widths: tuple[int, ...],
+    start_from: Path | None = None,
+) -> Task:
+    """The U-Net's training on latents of `movq`; it starts from an exported decoder if given."""
+    torch.manual_seed(settings.seed)
+    painting = Painting(Pairs(arrays), movq)
+    model = build_model(painting, widths, start_from)
+
+    def loss(step: int) -> Losses:
+        seed = settings.seed
+        embeds, index = draw_batch(painting.pairs, seed, step, settings.batch)
         parts = painting.errors(model, "train", embeds, index, generator(seed, step))
-        return {"loss": sum(WEIGHTS[name] * part for name, part in parts.items()), **parts}
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
-    @torch.no_grad()
-    def evaluate(weights: nn.Module) -> dict[str, float]:
-        result, index = {}, np.arange(256)
-        for name in ("held", "seen"):
-            embeds = pairs.embeds[name][index].float()
-            parts = painting.errors(weights, name, embeds, index, generator(1, 0))
-            result |= {f"{part}_{name}": float(value) for part, value in parts.items()}
-            embeds, grounds = pairs.grounds(name, 256)
-            hint = weights.hint.draw_ground(embeds)
-            spread = (grounds - grounds.mean(0)).square().mean()
-            result[f"ground_r2_{name}"] = float(1 - (hint - grounds).square().mean() / spread)
-        return result
-
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=rate, betas=(0.9, 0.99), weight_decay=0.01)
-    return Run(
-        folder,
-        model,
-        optimizer,
-        steps,
-        batch,
-        compute_loss,
-        evaluate,
-        warmup=100,
-        ema_decay=0.999,
-        evaluations=12,
-        save_every=200,
-    )
+    return Task(model, loss, lambda weights: evaluate(weights, painting))
 
 
 def main() -> None:
     """The command."""
-    parser = command("Train the pocket U-Net.", steps=6000, batch=32, rate=1e-3)
-    parser.add_argument("--shards", type=Path, required=True)
+    parser = command("Train the pocket U-Net.", SETTINGS)
+    parser.add_argument("--arrays", type=Path, required=True)
     parser.add_argument("--widths", type=int, nargs="+", default=[96, 96, 96])
-    parser.add_argument(
-        "--predicted-share", type=float, default=0.0, help="of scenes painted from the prior's word"
-    )
     parser.add_argument(
         "--from", type=Path, dest="start_from", metavar="DECODER", help="start from this export"
     )
     parser.add_argument(
         "--movq", type=Path, required=True, help="folder of the finished autoencoder"
     )
+    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
     arguments = parser.parse_args()
-    run = build(
-        arguments.shards,
-        widths=tuple(arguments.widths),
-        movq=arguments.movq,
-        predicted_share=arguments.predicted_share,
-        start_from=arguments.start_from,
-        **options(arguments),
+    settings = chosen(arguments, SETTINGS)
+    trained = task(
+        Arrays(arguments.arrays),
+        settings,
+        arguments.movq,
+        tuple(arguments.widths),
+        arguments.start_from,
     )
-    model = train(run)
+    model = train(trained, settings, arguments.run)
     if arguments.export:
-        from train.loop.export import save_module
-
         save_module(model, arguments.export / "unet")
         DDIMScheduler.from_config(SCHEDULER).save_config(arguments.export / "scheduler")
 

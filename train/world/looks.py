@@ -1,4 +1,4 @@
-"""Sprites as pictures: the looks that each has, and its views alone on white."""
+"""The looks of each sprite, and its views isolated on white."""
 
 import functools
 import math
@@ -12,11 +12,11 @@ from train.world.sprites import picture_of
 
 SIZE_PX = 128
 VIEW_PX = 110  # a subject's long side alone on white, as `masking.prepare_subject` frames it
-LOOKS = 8  # ways that a sprite looks, its own included
+LOOKS = 8  # variants of a sprite, the artist's drawing included
 
 
-def turn_hue(picture: Image.Image, degrees: float, gain: float = 1.0) -> Image.Image:
-    """Turns the colours of an RGBA picture about the grey axis (YIQ); greys stay."""
+def rotate_hue(picture: Image.Image, degrees: float, gain: float = 1.0) -> Image.Image:
+    """Rotate the colours of an RGBA picture about the grey axis (YIQ); greys stay."""
     if degrees == 0 and gain == 1:
         return picture
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -31,7 +31,7 @@ def turn_hue(picture: Image.Image, degrees: float, gain: float = 1.0) -> Image.I
 
 @dataclass(frozen=True)
 class Look:
-    """How a sprite is changed: colours, light, mirrored, turned (degrees), stretched in width."""
+    """A variant of a sprite. Angles in degrees; `light` scales colours, `stretch` the width."""
 
     hue: float = 0.0
     light: float = 1.0
@@ -42,7 +42,7 @@ class Look:
 
 @functools.cache
 def looks(name: str) -> tuple[Look, ...]:
-    """The looks of a sprite: its own, then `LOOKS` − 1 others."""
+    """The looks of a sprite: the artist's drawing, then `LOOKS` − 1 variants."""
     rng = random.Random("looks-" + name)
     return (
         Look(),
@@ -60,10 +60,10 @@ def looks(name: str) -> tuple[Look, ...]:
 
 
 @functools.lru_cache(4096)
-def dressed(name: str, look: int) -> Image.Image:
-    """A sprite in one of its looks, RGBA, cut to what is visible."""
+def styled(name: str, look: int) -> Image.Image:
+    """A sprite in one of its looks, RGBA, cropped to its visible pixels."""
     change, picture = looks(name)[look], picture_of(name)
-    picture = turn_hue(picture, change.hue, change.light)
+    picture = rotate_hue(picture, change.hue, change.light)
     if change.stretch != 1:
         size = (max(1, round(picture.width * change.stretch)), picture.height)
         picture = picture.resize(size, Image.Resampling.BICUBIC)
@@ -74,10 +74,8 @@ def dressed(name: str, look: int) -> Image.Image:
     return picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox())
 
 
-def fit(picture: Image.Image, size: float, flip: bool = False, tilt: float = 0) -> Image.Image:
-    """A picture scaled to a long side of `size` pixels, perhaps mirrored and turned (degrees)."""
-    if flip:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+def fit(picture: Image.Image, size: float, tilt: float = 0) -> Image.Image:
+    """Scale a picture to a long side of `size` pixels and rotate it by `tilt` degrees."""
     scale = size / max(picture.size)
     target = tuple(max(1, round(side * scale)) for side in picture.size)
     picture = picture.resize(target, Image.Resampling.BICUBIC, reducing_gap=2.0)
@@ -87,23 +85,20 @@ def fit(picture: Image.Image, size: float, flip: bool = False, tilt: float = 0) 
 
 
 def paste(canvas: Image.Image, picture: Image.Image, x: float, y: float) -> None:
-    """Puts an RGBA picture with its centre at a point."""
+    """Paste an RGBA picture with its centre at (x, y)."""
     at = (round(x - picture.width / 2), round(y - picture.height / 2))
     canvas.paste(picture, at, picture)
 
 
-def sprite_view(name: str, look: int, key: str, loose: bool = False) -> Image.Image:
-    """A sprite alone on white, RGB 128 × 128; small differences are drawn from `key`.
+def sprite_view(name: str, look: int, key: str) -> Image.Image:
+    """A sprite isolated on white, RGB 128 × 128, with small variations drawn from `key`.
 
-    Framed as the masking of a user's picture frames it (paper, Sec. 3.2), turned up to 1°, at
-    0.98-1 of that size, in a light changed by up to 4 %. A loose view is mirrored in one of five,
-    turned up to 8°, at 0.8-1 of that size, and moved up to 3 px.
+    Framed as the masking of a user's picture frames it (paper, Sec. 3.2), rotated up to 1°, at
+    0.98-1 of that size, its brightness changed by up to 4 %.
     """
     rng = random.Random(f"view-{name}-{key}")
-    turn, smallest, shift, mirrored = (8, 0.8, 3, 0.2) if loose else (1, 0.98, 0, 0)
-    picture = turn_hue(dressed(name, look), rng.uniform(-3, 3), rng.uniform(0.96, 1.04))
-    size, tilt = VIEW_PX * rng.uniform(smallest, 1), rng.uniform(-turn, turn)
-    fitted = fit(picture, size, rng.random() < mirrored, tilt)
+    picture = rotate_hue(styled(name, look), rng.uniform(-3, 3), rng.uniform(0.96, 1.04))
+    size, tilt = VIEW_PX * rng.uniform(0.98, 1), rng.uniform(-1, 1)
     canvas = Image.new("RGB", (SIZE_PX, SIZE_PX), "white")
-    paste(canvas, fitted, 64 + rng.uniform(-shift, shift), 64 + rng.uniform(-shift, shift))
+    paste(canvas, fit(picture, size, tilt), SIZE_PX / 2, SIZE_PX / 2)
     return canvas

@@ -1,4 +1,4 @@
-"""Scenes as pictures: the ground, what stands before it, and which pixels are not ground."""
+"""Scenes as pictures: ground, foreground and matte."""
 
 import functools
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from PIL import Image, ImageDraw
 
-from train.world.looks import SIZE_PX, dressed, fit, paste, sprite_view
+from train.world.looks import SIZE_PX, fit, paste, sprite_view, styled
 from train.world.places import Place
-from train.world.scenes import Scene, Spot
+from train.world.relations import Spot
+from train.world.scenes import Scene
 from train.world.sprites import Sprite, rasterize
 
 
@@ -21,7 +22,7 @@ def ground(place: Place) -> Image.Image:
 
 @functools.cache
 def _marks(relation: str) -> Image.Image:
-    """The strokes that tell chasing and looking from standing side by side, RGBA 128 × 128."""
+    """Strokes that distinguish chasing and looking from standing side by side, RGBA 128 × 128."""
     canvas = Image.new("RGBA", (SIZE_PX, SIZE_PX))
     draw = ImageDraw.Draw(canvas)
     if relation == "chasing":
@@ -35,15 +36,15 @@ def _marks(relation: str) -> Image.Image:
     return canvas
 
 
-def placed(scene: Scene) -> tuple[Spot, ...]:
-    """Where each subject is painted: what is worn follows its wearer.
+def placed_spots(scene: Scene) -> tuple[Spot, ...]:
+    """The spots of the subjects; a hat or glasses follow their wearer.
 
-    Hats overlap its top by 12 px, glasses sit at 2/5.
+    Hats overlap the wearer's top by 12 px, glasses sit at 2/5 of its height.
     """
     if scene.relation.name != "wearing":
         return scene.spots
     wearer, worn = (
-        fit(dressed(sprite.name, look), spot.size)
+        fit(styled(sprite.name, look), spot.size)
         for sprite, look, spot in zip(scene.sprites, scene.looks, scene.spots, strict=True)
     )
     spot, free = scene.spots
@@ -54,43 +55,43 @@ def placed(scene: Scene) -> tuple[Spot, ...]:
     return spot, replace(free, x=spot.x, y=y)
 
 
-def _front(scene: Scene) -> Iterator[tuple[Image.Image, float, float]]:
-    """All that stands before the ground: RGBA pictures and their centres, from back to front."""
+def _foreground(scene: Scene) -> Iterator[tuple[Image.Image, float, float]]:
+    """RGBA pictures and their centres, from back to front."""
     yield _marks(scene.relation.name), SIZE_PX / 2, SIZE_PX / 2
-    spots = placed(scene)
+    spots = placed_spots(scene)
     for i in scene.relation.layers:
         spot = spots[i]
-        picture = fit(dressed(scene.sprites[i].name, scene.looks[i]), spot.size)
+        picture = fit(styled(scene.sprites[i].name, scene.looks[i]), spot.size)
         yield picture, spot.x, spot.y
 
 
 def render(scene: Scene, without_subjects: bool = False) -> Image.Image:
-    """Paints the scene, RGB 128 × 128."""
+    """The scene, RGB 128 × 128."""
     canvas = ground(scene.place).copy()
     if not without_subjects:
-        for layer in _front(scene):
+        for layer in _foreground(scene):
             paste(canvas, *layer)
     return canvas
 
 
 def matte(scene: Scene) -> Image.Image:
-    """How much of each pixel is not ground, L 128 × 128."""
+    """Foreground coverage of each pixel, L 128 × 128."""
     canvas = Image.new("L", (SIZE_PX, SIZE_PX))
-    for picture, x, y in _front(scene):
+    for picture, x, y in _foreground(scene):
         alpha = picture.getchannel("A")
         at = (round(x - picture.width / 2), round(y - picture.height / 2))
         canvas.paste(255, (*at, at[0] + alpha.width, at[1] + alpha.height), alpha)
     return canvas
 
 
-def stand(sprite: Sprite, place: Place, spot: Spot) -> Image.Image:
-    """The sprite as its artist drew it, alone at a place on a spot, RGB 128 × 128."""
+def render_sprite(sprite: Sprite, place: Place, spot: Spot) -> Image.Image:
+    """The artist's drawing of a sprite, alone at a place on a spot, RGB 128 × 128."""
     canvas = ground(place).copy()
-    paste(canvas, fit(dressed(sprite.name, 0), spot.size), spot.x, spot.y)
+    paste(canvas, fit(styled(sprite.name, 0), spot.size), spot.x, spot.y)
     return canvas
 
 
-def subject_view(scene: Scene, number: int) -> Image.Image:
-    """Subject `number` of a scene alone on white."""
-    key = f"{scene.seed}-{number}"
-    return sprite_view(scene.sprites[number].name, scene.looks[number], key)
+def subject_view(scene: Scene, index: int) -> Image.Image:
+    """Subject `index` of a scene, isolated on white."""
+    key = f"{scene.seed}-{index}"
+    return sprite_view(scene.sprites[index].name, scene.looks[index], key)

@@ -1,7 +1,7 @@
-"""What is held out for ever: whole concepts, one style of some concepts, and pairs of nouns.
+"""The held-out side: whole concepts, one style of other concepts, and pairs of nouns.
 
-`python -m train.world.split` wrote `data/split.json`; training code only draws from the training
-side of it. The nouns of the paper's Table 9 and of the photographs in the tests stay in training.
+`python -m train.world.split` wrote `data/split.json`; training draws only from its training side.
+The nouns of the paper's Table 9 and of the photographs in the tests stay in training.
 """
 
 import functools

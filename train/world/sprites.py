@@ -1,10 +1,10 @@
-"""The sprites: every concept as every artist drew it, rendered once from the art packages.
+"""The sprites: drawings of every concept by every artist, rendered once from the art packages.
 
-`python -m train.world.sprites` fetches the packages by name with npm, renders the icons and
-writes `data/sprites.zip` and `data/sprites.json` (noun, style and kind of each).
-`python -m train.world.sprites --breadth` does the same for `data/breadth.zip`, which is not
-committed: thousands of other things, only to train on, so that the networks meet more than the
-concepts that scenes are mostly made of. What resembles a held-out concept stays out of it.
+    python -m train.world.sprites [--breadth]
+
+Fetches the packages by name with npm and writes `data/sprites.zip` and `data/sprites.json` (noun,
+style and kind of each). With --breadth it writes `data/breadth.zip`, which is not committed:
+thousands of other things, for training only. They share no word with a held-out concept.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from lambda_eclipse.weights import write_whole
 from train.world.concepts import CONCEPTS, Concept
 
 DATA = Path(__file__).parent / "data"
@@ -49,7 +49,7 @@ class Sprite:
 
 
 NAMES = "unicode-emoji-json@0.9.0"
-# group of emoji → what its members may do in a scene
+# emoji group → kind of its members, which decides their roles in scenes
 BREADTH_GROUPS: dict[str, str] = {
     "Animals & Nature": "thing",
     "Food & Drink": "food",
@@ -60,27 +60,25 @@ BREADTH_GROUPS: dict[str, str] = {
 _NOT_BREADTH = re.compile(r"oclock|thirty|_moon|globe|japanese|_button|no_")
 
 
-def fetch_json(package: str, member: str, folder: Path) -> Any:
-    """A JSON file of an npm package, fetched with `npm pack` into `folder`."""
-    done = subprocess.run(
-        ["npm", "pack", "--silent", package], cwd=folder, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(f"npm could not fetch {package}: {done.stderr.strip()}")
-    with tarfile.open(folder / done.stdout.strip().splitlines()[-1]) as archive:
-        file = archive.extractfile(f"package/{member}")
-        if file is None:
-            raise RuntimeError(f"{package} holds no {member}")
-        return json.load(file)
+def fetch_json(package: str, member: str = "icons.json") -> Any:
+    """A JSON file of an npm package, fetched with `npm pack`.
+
+    RuntimeError when npm fails or the package lacks the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["npm", "pack", "--silent", package]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"npm could not fetch {package}: {done.stderr.strip()}")
+        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
+            file = archive.extractfile(f"package/{member}")
+            if file is None:
+                raise RuntimeError(f"{package} holds no {member}")
+            return json.load(file)
 
 
-def fetch_icons(package: str, folder: Path) -> dict[str, Any]:
-    """The icon set of an npm package."""
-    return fetch_json(package, "icons.json", folder)
-
-
-def breadth_concepts(folder: Path, held: frozenset[str]) -> tuple[Concept, ...]:
-    """Things that are none of `CONCEPTS`, nor called like a `held` concept or anything it is."""
+def breadth_concepts(held: frozenset[str]) -> tuple[Concept, ...]:
+    """Concepts beyond `CONCEPTS` that share no word with a `held` concept."""
     taken = {name.replace("-", " ") for c in CONCEPTS for name in (c.noun, *c.icons, *c.synonyms)}
     avoided = {
         word
@@ -89,16 +87,16 @@ def breadth_concepts(folder: Path, held: frozenset[str]) -> tuple[Concept, ...]:
         for name in (c.noun, *c.icons, *c.synonyms)
         for word in re.split("[ -]", name)
     }
-    found = []
-    for group in fetch_json(NAMES, "data-by-group.json", folder):
+    concepts = []
+    for group in fetch_json(NAMES, "data-by-group.json"):
         kind = BREADTH_GROUPS.get(group["name"])
         for emoji in group["emojis"] if kind else ():
             slug = emoji["slug"]
             noun = slug.replace("_", " ")
             if _NOT_BREADTH.search(slug) or noun in taken or avoided & set(noun.split()):
                 continue
-            found.append(Concept(noun, kind, (slug.replace("_", "-"),)))
-    return tuple(found)
+            concepts.append(Concept(noun, kind, (slug.replace("_", "-"),)))
+    return tuple(concepts)
 
 
 def icon_svg(icons: dict[str, Any], concept: Concept) -> str | None:
@@ -124,7 +122,7 @@ def rasterize(svg: str, size_px: int) -> Image.Image:
 
 
 def trim(picture: Image.Image, size_px: int = SPRITE_PX) -> Image.Image:
-    """Cuts to what is visible and scales the long side to `size_px`."""
+    """Crop to the visible pixels and scale the long side to `size_px`."""
     box = picture.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox()
     picture = picture.crop(box)
     scale = size_px / max(picture.size)
@@ -135,23 +133,24 @@ def trim(picture: Image.Image, size_px: int = SPRITE_PX) -> Image.Image:
 def build(
     data: Path = DATA, name: str = "sprites", concepts: tuple[Concept, ...] = CONCEPTS
 ) -> list[Sprite]:
-    """Renders all sprites of all concepts into `data`; returns what was written."""
-    data.mkdir(parents=True, exist_ok=True)
+    """Render all sprites of the concepts into `data/<name>.zip` and .json; return them."""
     sprites: list[Sprite] = []
-    part = data / f"{name}.zip.part"
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(part, "w") as archive:
-        for style, package in PACKAGES.items():
-            icons = fetch_icons(package, Path(folder))
-            for concept in concepts:
-                if (svg := icon_svg(icons, concept)) is None:
-                    continue
-                sprite = Sprite(f"{style}/{concept.noun}", concept.noun, style, concept.kind)
-                png = io.BytesIO()
-                trim(rasterize(svg, 256)).save(png, "PNG", optimize=True)
-                stamp = zipfile.ZipInfo(sprite.name + ".png", (1980, 1, 1, 0, 0, 0))
-                archive.writestr(stamp, png.getvalue())
-                sprites.append(sprite)
-    part.replace(data / f"{name}.zip")
+
+    def write(part: Path) -> None:
+        with zipfile.ZipFile(part, "w") as archive:
+            for style, package in PACKAGES.items():
+                icons = fetch_json(package)
+                for concept in concepts:
+                    if (svg := icon_svg(icons, concept)) is None:
+                        continue
+                    sprite = Sprite(f"{style}/{concept.noun}", concept.noun, style, concept.kind)
+                    png = io.BytesIO()
+                    trim(rasterize(svg, 256)).save(png, "PNG", optimize=True)
+                    stamp = zipfile.ZipInfo(sprite.name + ".png", (1980, 1, 1, 0, 0, 0))
+                    archive.writestr(stamp, png.getvalue())
+                    sprites.append(sprite)
+
+    write_whole(data / f"{name}.zip", write)
     text = json.dumps([asdict(s) for s in sprites], indent=0)
     (data / f"{name}.json").write_text(text + "\n")
     return sprites
@@ -190,37 +189,17 @@ def picture_of(name: str) -> Image.Image:
     return pictures[name] if name in pictures else load_breadth()[1][name]
 
 
-def contact_sheet(names: list[str], columns: int = 30, cell_px: int = 64) -> Image.Image:
-    """The named sprites on white, row by row."""
-    rows = -(-len(names) // columns)
-    sheet = np.full((rows * cell_px, columns * cell_px, 3), 255, np.uint8)
-    canvas = Image.fromarray(sheet)
-    for i, name in enumerate(names):
-        picture = picture_of(name).copy()
-        picture.thumbnail((cell_px - 4, cell_px - 4))
-        at = (i % columns * cell_px + 2, i // columns * cell_px + 2)
-        canvas.paste(picture, at, picture)
-    return canvas
-
-
 def main() -> None:
-    """Builds the sprites; with --sheet also a contact sheet to look at."""
+    """The command."""
     parser = argparse.ArgumentParser(description="Render the sprites of sticker world.")
-    parser.add_argument("--sheet", type=Path, help="also write a contact sheet here")
-    parser.add_argument("--breadth", action="store_true", help="the other things, to train on")
+    parser.add_argument("--breadth", action="store_true", help="other things than the concepts")
     arguments = parser.parse_args()
     if arguments.breadth:
         held = frozenset(json.loads((DATA / "split.json").read_text())["concepts"])
-        with tempfile.TemporaryDirectory() as folder:
-            concepts = breadth_concepts(Path(folder), held)
-        sprites = build(name="breadth", concepts=concepts)
+        sprites = build(name="breadth", concepts=breadth_concepts(held))
     else:
         sprites = build()
     print(f"{len(sprites)} sprites of {len({s.noun for s in sprites})} concepts in {DATA}")
-    if arguments.sheet:
-        contact_sheet(sorted((s.name for s in sprites), key=lambda n: n.split("/")[1])).save(
-            arguments.sheet
-        )
 
 
 if __name__ == "__main__":

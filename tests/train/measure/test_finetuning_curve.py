@@ -1,4 +1,4 @@
-"""The curve of finetuning: who is taught where, what its measures mean, its table and plot."""
+"""The finetuning curve: its subjects and places, its measures, its table and plot."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -6,30 +6,28 @@ import pytest
 import torch
 from PIL import Image
 
+from train.measure.composition import Oracle
 from train.measure.finetuning_curve import (
     CONCEPTS,
-    LINES,
     OTHERS,
     PICTURES,
     PROMPTS,
     STEPS,
-    Asked,
-    ask,
+    Queries,
     choose,
     likenesses,
     measure,
     pictures_of,
-    plot,
-    table,
+    query,
 )
+from train.measure.finetuning_plot import LINES, plot, table
 from train.measure.judge import ALONE, BESIDE, scene_of
-from train.measure.oracle import Oracle
 from train.world.split import load_split
 
 ROWS = [{"steps": steps, **dict.fromkeys(LINES, 0.25 * i)} for i, steps in enumerate((0, 20, 40))]
 
 
-def test_held_out_concepts_are_taught_and_asked_for_elsewhere() -> None:
+def test_subjects_are_of_held_out_concepts_at_different_places() -> None:
     subjects, others, places = choose()
     split = load_split()
     assert len(set(subjects)) == CONCEPTS and {one.noun for one in subjects} <= split.concepts
@@ -41,8 +39,8 @@ def test_held_out_concepts_are_taught_and_asked_for_elsewhere() -> None:
     assert len({picture.tobytes() for picture in pictures}) == 6
 
 
-class Colours:
-    """Judges by the mean colour, and knows no networks."""
+class MeanColour:
+    """A judge whose features are the mean colour."""
 
     def features(self, pictures: list[Image.Image]) -> torch.Tensor:
         return torch.tensor([p.resize((1, 1)).getpixel((0, 0)) for p in pictures]).float()
@@ -51,43 +49,43 @@ class Colours:
         return self.features(pictures)[:, :, None, None]
 
 
-def test_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_subject_gets_every_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "train.measure.finetuning_curve.embed", lambda studio, views: torch.eye(len(views))
+        "train.measure.finetuning_curve.predict", lambda studio, scenes: torch.zeros(len(scenes), 3)
     )
-    monkeypatch.setattr("train.measure.finetuning_curve.predict", lambda *_: torch.zeros(3))
     subjects, known, places = choose()
-    asked = ask(None, Colours(), subjects[:3], known, [(ALONE, places[4]), (BESIDE, places[5])])
-    assert asked.kinds.tolist() == [0, 0, 0, 1, 1, 1]
-    assert [scene.sprites[0] for scene in asked.scenes] == subjects[:3] * 2
-    assert [len(scene.sprites) for scene in asked.scenes] == [1, 1, 1, 2, 2, 2]
-    assert all(scene.sprites[1] in known for scene in asked.scenes[3:])
-    assert {scene.place for scene in asked.scenes} == {places[4], places[5]}
-    assert asked.truth.shape == (6, 3) and asked.embeddings.shape == (6, 3)
+    prompts = [(ALONE, places[4]), (BESIDE, places[5])]
+    queries = query(None, MeanColour(), subjects[:3], known, prompts)
+    assert queries.prompts.tolist() == [0, 0, 0, 1, 1, 1]
+    assert [scene.sprites[0] for scene in queries.scenes] == subjects[:3] * 2
+    assert [len(scene.sprites) for scene in queries.scenes] == [1, 1, 1, 2, 2, 2]
+    assert all(scene.sprites[1] in known for scene in queries.scenes[3:])
+    assert {scene.place for scene in queries.scenes} == {places[4], places[5]}
+    assert queries.truth.shape == (6, 3) and queries.embeddings.shape == (6, 3)
 
 
-def test_the_measures() -> None:
+def test_measures_reach_their_bounds() -> None:
     subjects, _, places = choose()
-    scenes = tuple(scene_of([one], places[0], "a scene") for one in subjects[:2])
+    scenes = tuple(scene_of([sprite], places[0], "a scene") for sprite in subjects[:2])
     truth = torch.tensor([[255.0, 0, 0], [0, 0, 255.0]])
-    asked = Asked(scenes, torch.zeros(2), torch.zeros(2, 3), truth)
-    oracle = Oracle(lambda seen: torch.zeros(2), lambda seen: torch.zeros(2))
+    queries = Queries(scenes, torch.zeros(2), torch.zeros(2, 3), truth)
+    oracle = Oracle(lambda maps: torch.zeros(2), lambda maps: torch.zeros(2))
     right, wrong = (
         [Image.new("RGB", (128, 128), colour) for colour in colours]
         for colours in (("red", "blue"), ("blue", "red"))
     )
-    good = measure(lambda embeddings: right, Colours(), oracle, asked, asked)
+    good = measure(lambda embeddings: right, MeanColour(), oracle, queries, queries)
     assert (good["likeness"], good["others"], good["named"]) == (pytest.approx(1),) * 2 + (1,)
-    bad = measure(lambda embeddings: wrong, Colours(), oracle, asked, asked)
+    bad = measure(lambda embeddings: wrong, MeanColour(), oracle, queries, queries)
     assert bad["likeness"] == pytest.approx(-1) and bad["named"] == 0
-    assert likenesses(truth, asked).tolist() == [[pytest.approx(1), pytest.approx(-1)],
-                                                 [pytest.approx(-1), pytest.approx(1)]]  # fmt: skip
+    expected = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
+    assert torch.allclose(likenesses(truth, queries), expected)
 
 
 def test_the_table_and_the_plot() -> None:
     lines = table(ROWS).splitlines()
     assert len(lines) == 2 + len(ROWS) and lines[-1] == "| 40 |" + " 0.50 |" * len(LINES)
-    root = ElementTree.fromstring(plot(ROWS))
+    root = ElementTree.fromstring(plot(ROWS, "title"))
     drawn = [one for one in root.iter() if one.tag.endswith("polyline")]
     assert len(drawn) == len(LINES)
     heights = [float(p.split(",")[1]) for p in drawn[0].get("points").split()]

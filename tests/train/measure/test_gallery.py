@@ -3,10 +3,10 @@
 from fakes import SIDE_PX, FakeStudio
 
 from lambda_eclipse.ui.widgets.examples import COMPOSE, EXPLORE
-from train.measure.gallery import CELL_PX, PAIRS, given, paint
+from train.measure.gallery import CELL_PX, PAIRS, inputs, paint
 
 
-def test_every_example_is_given_and_painted() -> None:
+def test_every_example_is_painted() -> None:
     studio = FakeStudio()
     sheet = paint(studio, COMPOSE, EXPLORE)
     examples = (*COMPOSE, *EXPLORE)
@@ -20,8 +20,8 @@ def test_every_example_is_given_and_painted() -> None:
     assert studio.squares == len(EXPLORE)
 
 
-def test_what_is_given_stands_in_one_cell() -> None:
-    cells = [given(example) for example in (*COMPOSE, *EXPLORE)]
+def test_inputs_fill_one_cell() -> None:
+    cells = [inputs(example) for example in (*COMPOSE, *EXPLORE)]
     assert {cell.size for cell in cells} == {(CELL_PX, CELL_PX)}
     empty = [cell.getextrema() == ((255, 255),) * 3 for cell in cells]
     assert empty == [not example.files() for example in (*COMPOSE, *EXPLORE)]

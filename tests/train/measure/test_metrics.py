@@ -1,4 +1,4 @@
-"""How pictures are judged: what is right is called right, and what is wrong wrong."""
+"""The metrics of painted pictures give their bounds for the truth and for wrong pictures."""
 
 import json
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from train.measure import curve, oracle, painted
+from train.measure import composition, painting, subject_fidelity, training_curve
+from train.measure.composition import frechet
+from train.measure.controls import edge_agreement, likeness
 from train.measure.judge import (
     ALONE,
     BESIDE,
@@ -21,10 +23,9 @@ from train.measure.judge import (
     scene_of,
     spread_places,
 )
-from train.measure.painted import dominant, frechet
-from train.measure.steering import edge_agreement, likeness
+from train.measure.subject_fidelity import dominant
 from train.world.places import PLACES
-from train.world.render import render, stand
+from train.world.render import render, render_sprite
 from train.world.scenes import sample_scene
 from train.world.split import load_split
 
@@ -81,20 +82,20 @@ def test_two_subjects_are_named_each_on_its_own_spot() -> None:
 
 
 def test_the_oracle_reads_place_and_relation() -> None:
-    read, maps = oracle.train_oracle(PixelJudge(), scenes=400)
+    read, maps = composition.train_oracle(PixelJudge(), 400)
     assert maps.shape == (400, 3, 12, 12)
     scenes = [sample_scene(3, i, "seen") for i in range(60)]
-    right = read.right(PixelJudge().maps([render(s) for s in scenes]), scenes)
+    right = read.accuracy(PixelJudge().maps([render(s) for s in scenes]), scenes)
     assert right["place"] > 0.9
     assert right["both"] <= min(right["place"], right["relation"])
     moved = [sample_scene(4, i, "seen") for i in range(60)]
-    wrong = read.right(PixelJudge().maps([render(s) for s in moved]), scenes)
+    wrong = read.accuracy(PixelJudge().maps([render(s) for s in moved]), scenes)
     assert wrong["place"] < 0.3
 
 
 def test_relations_that_look_the_same_are_one_to_the_oracle() -> None:
     scenes = (sample_scene(3, i) for i in range(200))
-    layouts = {scene.relation.name: oracle.facts(scene)[1] for scene in scenes}
+    layouts = {scene.relation.name: composition.labels(scene)[1] for scene in scenes}
     assert layouts["and"] == layouts["chasing"] == layouts["looking"] != layouts["alone"]
     assert layouts["sitting"] == layouts["standing"] != layouts["front"]
 
@@ -111,7 +112,7 @@ def test_the_frechet_distance_is_that_of_normal_distributions() -> None:
 def test_the_dominant_colour_is_the_subjects() -> None:
     beach = next(place for place in PLACES if place.name == "beach")
     sprite = choose_sprites("seen", 1)[0]
-    picture = stand(sprite, beach, ALONE.spots[0]).copy()
+    picture = render_sprite(sprite, beach, ALONE.spots[0]).copy()
     picture.paste((200, 20, 30), (34, 38, 94, 98))
     lightness, a, b = dominant(picture, beach)
     assert 35 < lightness < 50 and a > 50 and b > 20
@@ -121,10 +122,10 @@ def test_the_dominant_colour_is_the_subjects() -> None:
 
 def test_likeness_is_full_for_the_sprite_itself_and_less_for_another() -> None:
     sprites, places = choose_sprites("held", 8), spread_places(8)
-    found = [scene_of([s], place, f"l-{s.name}") for s, place in zip(sprites, places, strict=True)]
-    truth = [render(scene) for scene in found]
-    own = likeness(PixelJudge(), truth, found)
-    other = likeness(PixelJudge(), truth[1:] + truth[:1], found)
+    scenes = [scene_of([s], p, f"l-{s.name}") for s, p in zip(sprites, places, strict=True)]
+    truth = [render(scene) for scene in scenes]
+    own = likeness(PixelJudge(), truth, scenes)
+    other = likeness(PixelJudge(), truth[1:] + truth[:1], scenes)
     assert own.min() > 0.99
     assert other.mean() < 0.8
 
@@ -142,20 +143,22 @@ def test_edges_agree_within_two_pixels() -> None:
 
 
 def test_pairs_count_as_both_only_where_both_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(painted, "PAIRS", 6)
-    (each, both) = painted.named_pairs(None, PixelJudge(), "seen", ("truth",))["truth"]
+    monkeypatch.setattr(subject_fidelity, "PAIRS", 6)
+    (each, both) = subject_fidelity.named_pairs(None, PixelJudge(), "seen", ("truth",))["truth"]
     assert (each, both) == (1, 1)
-    pairs = painted.choose_pairs("seen")
+    pairs = subject_fidelity.choose_pairs("seen")
     swapped = [(one, pairs[i - 1][1]) for i, (one, _) in enumerate(pairs)]
-    monkeypatch.setattr(painted, "whole_path", lambda studio, scenes: [render(s) for s in scenes])
-    scene_of_pair = painted.scene_of
+    monkeypatch.setattr(
+        subject_fidelity, "whole_path", lambda studio, scenes: [render(s) for s in scenes]
+    )
+    scene_of_pair = subject_fidelity.scene_of
 
     def other(pair: tuple, place: object, key: str, relation: object) -> object:
         """The picture has another second subject than is asked for."""
         return scene_of_pair(swapped[int(key.split("-")[1])], place, key, relation)
 
-    monkeypatch.setattr(painted, "scene_of", other)
-    assert painted.named_pairs(None, PixelJudge(), "seen") == {"path": (0.5, 0.0)}
+    monkeypatch.setattr(subject_fidelity, "scene_of", other)
+    assert subject_fidelity.named_pairs(None, PixelJudge(), "seen") == {"path": (0.5, 0.0)}
 
 
 def test_shares_are_means_over_draws_of_other_sprites(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,12 +168,12 @@ def test_shares_are_means_over_draws_of_other_sprites(monkeypatch: pytest.Monkey
         asked.append((side, draw))
         return draw / 4
 
-    monkeypatch.setattr(painted, "named_path", one)
-    assert painted.path(None, None) == {"named_path_held": 0.25, "named_path_seen": 0.25}
+    monkeypatch.setattr(subject_fidelity, "named_path", one)
+    assert subject_fidelity.path(None, None) == {"named_path_held": 0.25, "named_path_seen": 0.25}
     assert asked == [(side, draw) for side in ("held", "seen") for draw in range(3)]
-    drawn = [painted.alone("held", draw=draw)[0] for draw in range(3)]
+    drawn = [painting.alone("held", draw=draw)[0] for draw in range(3)]
     assert len({tuple(sprite.name for sprite in sprites) for sprites in drawn}) == 3
-    assert painted.choose_pairs("held", 1) != painted.choose_pairs("held")
+    assert subject_fidelity.choose_pairs("held", 1) != subject_fidelity.choose_pairs("held")
 
 
 def test_the_curve_measures_every_kept_evaluation(
@@ -178,13 +181,15 @@ def test_the_curve_measures_every_kept_evaluation(
 ) -> None:
     prior = nn.Linear(2, 2)
     stack = SimpleNamespace(models=SimpleNamespace(prior=prior))
-    monkeypatch.setattr(curve.Studio, "open", lambda *_: stack)
-    monkeypatch.setattr(curve, "Judge", lambda cache: None)
-    monkeypatch.setattr(curve, "named_path", lambda *_: float(prior.bias[0]))
-    monkeypatch.setattr(curve, "named_pairs", lambda *_: {"path": (0.5, float(prior.bias[1]))})
-    monkeypatch.setattr("sys.argv", ["train.measure.curve", "--run", str(tmp_path)])
+    monkeypatch.setattr(training_curve.Studio, "open", lambda *_: stack)
+    monkeypatch.setattr(training_curve, "Judge", lambda cache: None)
+    monkeypatch.setattr(training_curve, "named_path", lambda *_: float(prior.bias[0]))
+    monkeypatch.setattr(
+        training_curve, "named_pairs", lambda *_: {"path": (0.5, float(prior.bias[1]))}
+    )
+    monkeypatch.setattr("sys.argv", ["train.measure.training_curve", "--run", str(tmp_path)])
     with pytest.raises(SystemExit):
-        curve.main()
+        training_curve.main()
     assert "--keep" in capsys.readouterr().err
     log = []
     for step, value in ((10, 0.25), (20, 0.5)):
@@ -196,9 +201,9 @@ def test_the_curve_measures_every_kept_evaluation(
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, log)))
     out = tmp_path / "curve.md"
     monkeypatch.setattr(
-        "sys.argv", ["train.measure.curve", "--run", str(tmp_path), "--out", str(out)]
+        "sys.argv", ["train.measure.training_curve", "--run", str(tmp_path), "--out", str(out)]
     )
-    curve.main()
+    training_curve.main()
     assert out.read_text().splitlines()[2:] == [
         "| 0.10 | 10 | 0.250 | 0.25 | 0.25 |",
         "| 0.20 | 20 | 0.500 | 0.50 | 0.50 |",

@@ -1,20 +1,18 @@
 """The subjects that ship with the page, in `assets/subjects`.
 
-    python -m train.world.examples
+    python -m train.world.page_subjects
 
 Drawings come from the art packages at 320 px (licences in CREDITS.md); the photograph of a cat is
 scikit-image's Chelsea (CC0).
 """
 
-import tempfile
 from importlib.resources import files
-from pathlib import Path
 
 from PIL import Image
 
 from lambda_eclipse.stacks import ASSETS
 from train.world.concepts import CONCEPTS
-from train.world.sprites import PACKAGES, fetch_icons, icon_svg, rasterize
+from train.world.sprites import PACKAGES, fetch_json, icon_svg, rasterize
 
 SIZE_PX, COLOURS = 320, 256
 # file name → style and noun
@@ -39,12 +37,7 @@ def main() -> None:
     target = ASSETS / "subjects"
     target.mkdir(parents=True, exist_ok=True)
     by_noun = {concept.noun: concept for concept in CONCEPTS}
-    with tempfile.TemporaryDirectory() as folder:
-        icons = {
-            style: fetch_icons(package, Path(folder))
-            for style, package in PACKAGES.items()
-            if any(style == used for used, _ in DRAWINGS.values())
-        }
+    icons = {style: fetch_json(PACKAGES[style]) for style in {s for s, _ in DRAWINGS.values()}}
     for name, (style, noun) in DRAWINGS.items():
         svg = icon_svg(icons[style], by_noun[noun])
         if svg is None:
