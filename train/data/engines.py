@@ -1,8 +1,7 @@
-"""Who runs a work's steps: this process, or Ray Data on as many machines as there are.
+"""Engines, which run the steps of a work: in this process, or with Ray Data on a cluster.
 
-Both give equal shards: a shard depends on its task and the options alone. Its `.json` is written
-last, so that what a killed run left is done again, and nothing else. The models' libraries are
-imported only where models run.
+Both write equal shards: a shard is a function of its task and the options. The models' libraries
+are imported only in processes that run models.
 """
 
 import pickle
@@ -13,13 +12,13 @@ from typing import Any
 
 Row = dict[str, Any]
 
-# Of a core, so that as many annotators as a machine has cores leave room for reading and writing.
+# Shares of a core: with one annotator per core, reading and writing still get scheduled.
 ANNOTATOR_CPUS, IO_CPUS = 0.75, 0.25
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is done with each task: it is read, put through models, and written; can be pickled.
+    """The steps of each task: read, apply models, write; can be pickled.
 
     read: task → chunk. load: the models, a callable chunk → chunk. write: chunk → number of its
     shard. gpu: whether the models need one.
@@ -32,9 +31,9 @@ class Work:
 
 
 def run_local(tasks: Sequence[Any], work: Work) -> Iterator[int]:
-    """Runs the tasks one after the other; yields the number of each shard when it is written.
+    """Run the tasks one by one; yields the number of each shard after it is written.
 
-    A second thread reads one task ahead, so that the models need not wait for the disk.
+    A second thread reads one task ahead, so the models do not wait for the disk.
     """
     if not tasks:
         return
@@ -49,11 +48,11 @@ def run_local(tasks: Sequence[Any], work: Work) -> Iterator[int]:
 
 
 def run_ray(tasks: Sequence[Any], work: Work, workers: int) -> Iterator[int]:
-    """Runs the tasks on the Ray cluster that this machine is part of, else on its own cores.
+    """Run the tasks on the Ray cluster of this machine, or on its cores if it is in none.
 
-    Yields like `run_local`, in any order. `workers`: annotators, each on a core and, where the
-    work says so, a GPU of its own. This code, input and output must be at the same paths on all
-    machines. A task whose worker died is run again elsewhere. ValueError without ray.
+    Yields like `run_local`, in any order. workers: annotators, each on one core and, if the work
+    needs one, one GPU. Code, input and output must have the same paths on all machines. The tasks
+    of a dead worker are run again. ValueError without Ray.
     """
     if not tasks:
         return

@@ -1,7 +1,7 @@
-"""Feature shards: what a frozen CLIP makes of interleaved shards, and a reader that checks it.
+"""Feature shards: a frozen CLIP's features of interleaved shards, and a checked reader.
 
-A folder of WebDataset shards `features-000000.tar`, … (`tars` says how they are kept), one member
-KEY.safetensors for each example, training examples first, then those for validation:
+A folder of WebDataset shards `features-000000.tar`, … (`tars`), with one member KEY.safetensors for
+each example, training examples first, then validation examples:
 
     states    (L, D)  float16  token states from start to end-of-text, no subject swapped in
     pooled    (D,)    float16  pooled text
@@ -11,9 +11,9 @@ KEY.safetensors for each example, training examples first, then those for valida
     canny     (D,)    float16  embedding of its edge map
     key       (1,)    int64    equal for equal captions
 
-with {"caption", "source"} as JSON in its metadata "example". `manifest.json` has of each shard also
-"train", how many examples come first; of all "tokens", their text positions, "clip", whose features
-they are (`Source`), and "null", the embedding of the null image.
+with {"caption", "source"} as JSON in its metadata "example". `manifest.json` also has "train",
+the number of training examples, for each shard; and "tokens", the number of text positions,
+"clip", the encoder (`Source`), and "null", the null image's embedding, for all.
 """
 
 import hashlib
@@ -35,15 +35,15 @@ from train.data.tars import MANIFEST, ShardError, open_checked, read_manifest, w
 
 FORMAT = "features-1"
 KIND = "features"
-OPEN_SHARDS = 64  # kept mapped by a reader
+OPEN_SHARDS = 64  # memory-mapped at once by a reader
 NAMES = ("states", "pooled", "spans", "subjects", "target", "canny", "key")
 
 
 @dataclass(frozen=True)
 class Source:
-    """The CLIP that features are of.
+    """The CLIP that computed the features.
 
-    dimension: D. sha256: of its weights' file. inverse_temperature: its own, exp of logit_scale.
+    dimension: D. sha256: of its weights' file. inverse_temperature: exp of its logit_scale.
     """
 
     dimension: int
@@ -51,7 +51,7 @@ class Source:
     inverse_temperature: float
 
     def difference(self, other: "Source") -> str | None:
-        """What differs from another, in words; None where they are one CLIP."""
+        """The difference to another, in words; None if they are the same CLIP."""
         if self.dimension != other.dimension:
             return f"embeddings are {self.dimension} wide, not {other.dimension}"
         if self.sha256 != other.sha256:
@@ -60,13 +60,13 @@ class Source:
 
 
 def key_of(caption: str) -> int:
-    """A number for a caption: equal captions, equal numbers."""
+    """A hash of a caption: equal captions have equal keys."""
     digest = hashlib.sha256(caption.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def encode(tensors: Mapping[str, np.ndarray], caption: str, source: str) -> bytes:
-    """The content of an example's member. ValueError for values that float16 can't hold."""
+    """The content of an example's member. ValueError for values out of float16's range."""
     halves = {}
     for name in ("states", "pooled", "subjects", "target", "canny"):
         with np.errstate(over="ignore"):
@@ -78,7 +78,7 @@ def encode(tensors: Mapping[str, np.ndarray], caption: str, source: str) -> byte
         "spans": np.asarray(tensors["spans"], np.int16).reshape(-1, 2),
         "key": np.array([key_of(caption)], np.int64),
     }
-    # One entry: several have no fixed order in the file.
+    # One entry, since several have no fixed order in the file.
     example = json.dumps({"caption": caption, "source": source}, ensure_ascii=False)
     return safetensors.numpy.save(content, {"example": example})
 
@@ -86,7 +86,7 @@ def encode(tensors: Mapping[str, np.ndarray], caption: str, source: str) -> byte
 def write_index(
     folder: Path, dones: Sequence[Mapping[str, Any]], clip: Source, null: Tensor
 ) -> Path:
-    """Writes `manifest.json` over the finished shards."""
+    """Write `manifest.json` over the finished shards."""
     return write_manifest(
         folder,
         KIND,
@@ -100,10 +100,10 @@ def write_index(
 
 
 class FeatureShards:
-    """The examples of a folder of feature shards, by number.
+    """The examples of a folder of feature shards, by index.
 
-    counts: of each side's examples in each shard, "train" and "validation". A shard is compared
-    with the manifest when its first example is read. ShardError where anything is not as it says.
+    counts: the number of "train" and "validation" examples in each shard. A shard is compared with
+    the manifest when its first example is read. ShardError if anything differs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -127,7 +127,7 @@ class FeatureShards:
         self._open: OrderedDict[int, tuple[mmap.mmap, list[tuple[int, int]]]] = OrderedDict()
 
     def count(self, side: str) -> int:
-        """How many examples a side has."""
+        """Number of examples of a side."""
         return sum(self.counts[side])
 
     @property
@@ -137,7 +137,7 @@ class FeatureShards:
         return hashlib.sha256(rows.encode()).hexdigest()
 
     def read(self, side: str, shard: int, number: int) -> dict[str, np.ndarray]:
-        """The tensors of one example: of a side, the number's in a shard."""
+        """The tensors of example `number` of a side within a shard."""
         content, members = self._shard(shard)
         first = 0 if side == "train" else self.counts["train"][shard]
         offset, size = members[first + number]
@@ -173,5 +173,5 @@ class FeatureShards:
         return self._open[number]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Maps can't be sent to another process; it opens its own."""
+        """Memory maps can't be pickled; another process opens its own."""
         return {**self.__dict__, "_open": OrderedDict()}

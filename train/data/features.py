@@ -1,12 +1,11 @@
-"""Features of interleaved shards, computed once: what the prior is trained on (Appendix B).
+"""Computes the features of interleaved shards that a prior is trained on (Appendix B).
 
     python -m train.data.features --shards INTERLEAVED --stack pocket --out FEATURES
     python -m train.data.features --shards INTERLEAVED --clip FOLDER --out FEATURES --device cuda
 
-Reads what `train.data.caption_pipeline` writes (and its `stickers`), one shard of features for
-each of
-its shards, described in `feature_shards`. Run again, it makes what is missing. `--engine ray` runs
-the same steps on a cluster.
+Writes a feature shard (`feature_shards`) for each interleaved shard, which come from
+`train.data.caption_pipeline` or `train.world.interleaved`. The same command resumes. `--engine ray`
+runs on a cluster.
 """
 
 import argparse
@@ -36,7 +35,7 @@ NO_SPAN = "a subject's noun is beyond what CLIP reads, or not among its words"
 
 @dataclass(frozen=True)
 class Task:
-    """One interleaved shard; `size` examples."""
+    """One interleaved shard of `size` examples."""
 
     number: int
     name: str
@@ -45,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A task on its way: `items` are examples before CLIP, (side, tokens, content) after it."""
+    """A task in progress: `items` are examples before CLIP, (side, tokens, content) after it."""
 
     number: int
     items: list
@@ -54,9 +53,9 @@ class Chunk:
 
 
 def spans_of(tokenizer: Tokenizer, example: Example) -> list[Span] | None:
-    """Token positions of each subject's noun; None where one is not within CLIP's context.
+    """Token positions of each subject's noun; None if one is beyond CLIP's context.
 
-    The noun's own place is looked for, not its word: a caption may name two dogs.
+    Nouns are found by position, not by word: a caption may name two dogs.
     """
     spans, pieces = [], tokenizer.pieces(example.caption)
     for subject in example.subjects:
@@ -64,7 +63,7 @@ def spans_of(tokenizer: Tokenizer, example: Example) -> list[Span] | None:
         before = tokenizer.pieces(example.caption[: noun.start])
         words = tokenizer.pieces(noun.text)
         end = len(before) + len(words)
-        # also not where the noun is only a part of a word
+        # Also none if the noun is only part of a word.
         if not words or pieces[:end] != before + words or end > tokenizer.context_length - 2:
             return None
         spans.append((len(before) + 1, end + 1))
@@ -90,8 +89,9 @@ def load_clip(folder: Path, device: str) -> Clip:
 
 @torch.inference_mode()
 def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
-    """The features of a chunk's examples, `batch` of them at once; training examples first."""
-    found, dropped = [], Counter()
+    """The features of a chunk's examples, `batch` at a time; training examples first."""
+    found: list[tuple[str, int, bytes]] = []
+    dropped: Counter[str] = Counter()
     for first in range(0, len(chunk.items), batch):
         examples, spans = [], []
         for example in chunk.items[first : first + batch]:
@@ -113,8 +113,8 @@ def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
         encoded = torch.cat(
             [clip.image(pictures[i : i + batch]) for i in range(0, len(pictures), batch)]
         )
-        tensors = (encoded, text.states, text.pooled)
-        encoded, states, pooled = (tensor.float().cpu().numpy() for tensor in tensors)
+        outputs = (encoded, text.states, text.pooled)
+        embeddings, states, pooled = (output.float().cpu().numpy() for output in outputs)
         lengths = text.mask.sum(1).tolist()
         at = 2 * len(examples)
         for i, (example, own) in enumerate(zip(examples, spans, strict=True)):
@@ -122,9 +122,9 @@ def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
                 "states": states[i, : lengths[i]],
                 "pooled": pooled[i],
                 "spans": own,
-                "subjects": encoded[at : at + len(own)],
-                "target": encoded[i],
-                "canny": encoded[len(examples) + i],
+                "subjects": embeddings[at : at + len(own)],
+                "target": embeddings[i],
+                "canny": embeddings[len(examples) + i],
             }
             at += len(own)
             content = encode(tensors, example.caption, example.source)
@@ -134,7 +134,7 @@ def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
 
 
 def write_step(chunk: Chunk, out: Path) -> int:
-    """Writes the shard of an encoded chunk; returns its number."""
+    """Write the shard of an encoded chunk; returns its number."""
     report = {
         "train": sum(side == "train" for side, _, _ in chunk.items),
         "tokens": sum(tokens for _, tokens, _ in chunk.items),
@@ -147,7 +147,7 @@ def write_step(chunk: Chunk, out: Path) -> int:
 
 
 def identify(folder: Path, device: str) -> tuple[Source, torch.Tensor]:
-    """Which CLIP a folder holds, and its embedding (D,) of the null image."""
+    """The identity of a folder's CLIP, and its embedding (D,) of the null image."""
     clip = load_clip(folder, device)
     scale = float(clip.model.logit_scale.exp())
     source = Source(clip.embed_dim, file_sha256(folder / WEIGHTS_NAME), scale)
@@ -155,7 +155,7 @@ def identify(folder: Path, device: str) -> tuple[Source, torch.Tensor]:
 
 
 def clip_folder(stack: str | None, folder: Path | None) -> Path:
-    """Where CLIP is: the folder, or the source of a stack. WeightsError where it is not."""
+    """The folder of a CLIP: `folder`, or a stack's source. WeightsError if there is none."""
     if folder is not None:
         if not (folder / CONFIG_NAME).is_file():
             raise WeightsError(
@@ -168,9 +168,9 @@ def clip_folder(stack: str | None, folder: Path | None) -> Path:
 
 
 def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) -> FeatureShards:
-    """Writes the features of `shards` to `out`; what is there is kept. ValueError for bad input.
+    """Write the features of `shards` that are missing in `out`. ValueError for bad input.
 
-    engine: runs a work on tasks, see `engines`.
+    engine: of `engines`.
     """
     files = InterleavedShards(shards).files
     tasks = [Task(i, name, entry["examples"]) for i, (name, entry) in enumerate(files.items())]
@@ -195,7 +195,7 @@ def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) 
 
 
 def summary(shards: FeatureShards) -> str:
-    """What was written, in a line or two."""
+    """Counts and sizes of what was written, in words."""
     count = max(shards.examples, 1)
     return (
         f"{shards.count('train'):,} training and {shards.count('validation'):,} validation "
@@ -208,7 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
     """The command; errors of input and options are one line, with exit code 2."""
     parser = argparse.ArgumentParser(
         prog="python -m train.data.features",
-        description="Interleaved shards to feature shards. Run again, it goes on.",
+        description="Compute feature shards of interleaved shards. The same command resumes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of interleaved shards")

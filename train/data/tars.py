@@ -1,8 +1,8 @@
-"""Numbered shards: tars that are whole or not there, a `.json` beside each, a manifest over all.
+"""Numbered tar shards, a `.json` beside each and a manifest over all; each is written atomically.
 
-`<kind>-000000.tar`, … are WebDataset shards; the `.json` of each is written last and says that it
-is done. A shard in which nothing was left has its `.json` alone. `manifest.json`: {"format",
-"examples", "files": {name: {"sha256", "bytes", "examples", …}}, …}.
+`<kind>-000000.tar`, … are WebDataset shards. The `.json` of each is written last and marks it as
+done; an empty shard has only its `.json`. `manifest.json`: {"format", "examples", "files": {name:
+{"sha256", "bytes", "examples", …}}, …}.
 """
 
 import hashlib
@@ -19,11 +19,11 @@ MANIFEST = "manifest.json"
 
 
 class ShardError(ValueError):
-    """A shard that can't be trusted; the message names the file and says what to do."""
+    """A missing, damaged or foreign shard; the message names the file and the remedy."""
 
 
 def name_of(kind: str, number: int) -> str:
-    """The name of a shard without its ending."""
+    """A shard's name without its suffix."""
     return f"{kind}-{number:06d}"
 
 
@@ -34,10 +34,10 @@ def write_tar(
     samples: Sequence[Mapping[str, bytes]],
     report: Mapping[str, Any],
 ) -> None:
-    """Writes a shard and then its `.json`, each whole or not at all; equal input, equal bytes.
+    """Write a shard, then its `.json`, each atomically; equal input gives equal bytes.
 
-    samples: content by the ending of its member; keys are ten digits, of shard and sample. `report`
-    is kept in the `.json`, beside {"examples", "bytes", "sha256"}.
+    samples: content of each member by its suffix; keys are ten digits, shard and index within it.
+    report: kept in the `.json`, beside {"examples", "bytes", "sha256"}.
     """
     from webdataset import TarWriter
 
@@ -59,7 +59,7 @@ def write_tar(
 
 
 def read_done(folder: Path, kind: str, number: int) -> dict[str, Any] | None:
-    """What a finished shard's `.json` says; None while it is to be made (again)."""
+    """Content of a finished shard's `.json`; None if the shard is still to be made."""
     name = name_of(kind, number)
     try:
         done = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
@@ -78,9 +78,9 @@ def write_manifest(
     keys: Sequence[str] = (),
     **more: Any,
 ) -> Path:
-    """Writes `manifest.json` from what the shards' `.json` say, in the order of the shards.
+    """Write `manifest.json` from the content of the shards' `.json`, in order.
 
-    written: the format. keys: what else of a shard is kept. more: what else is kept of them all.
+    written: the format. keys: further entries of each shard to keep. more: further entries.
     """
     kept = ("sha256", "bytes", "examples", *keys)
     files = {
@@ -95,14 +95,14 @@ def write_manifest(
 
 
 def read_manifest(folder: Path, written: str) -> dict[str, Any]:
-    """What `manifest.json` says; ShardError where it is missing, damaged or of another format."""
+    """Content of `manifest.json`; ShardError if it is missing, damaged or of another format."""
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         found, _ = content["format"], content["files"]
     except FileNotFoundError:
         raise ShardError(
-            f"{path} is missing: run the command that writes the shards until it is done."
+            f"{path} is missing: run the command that writes the shards to its end."
         ) from None
     except (ValueError, KeyError, TypeError):
         raise ShardError(f"{path} is damaged: run the command that writes it again.") from None
@@ -112,11 +112,11 @@ def read_manifest(folder: Path, written: str) -> dict[str, Any]:
 
 
 def open_checked(folder: Path, name: str, entry: Mapping[str, Any]) -> mmap.mmap:
-    """A shard's content, compared with its entry of the manifest. ShardError where they differ."""
+    """A shard's content; ShardError if it differs from its entry of the manifest."""
     path = folder / name
     remedy = (
         f"delete it and {path.with_suffix('.json').name}, then run the command that wrote it "
-        f"again, which makes just this one anew."
+        f"again; it writes only this one."
     )
     if not path.is_file():
         raise ShardError(f"{path} is missing: {remedy}")

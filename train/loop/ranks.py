@@ -7,7 +7,7 @@ import torch.distributed as dist
 
 
 def start(device: torch.device) -> torch.device:
-    """Joins the other processes where `torchrun` started several; returns this one's device."""
+    """Join the other processes if `torchrun` started several; returns the device of this one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return device
     if device.type == "cuda":
@@ -18,24 +18,24 @@ def start(device: torch.device) -> torch.device:
 
 
 def stop() -> None:
-    """Waits for the other processes and leaves them."""
+    """Wait for the other processes, then leave the group."""
     if is_distributed():
         dist.barrier()
         dist.destroy_process_group()
 
 
 def is_distributed() -> bool:
-    """Whether there are process groups at all."""
+    """Whether there are several processes."""
     return dist.is_available() and dist.is_initialized()
 
 
 def rank() -> int:
-    """Number of this process, 0 for a single one."""
+    """Index of this process; 0 for a single one."""
     return dist.get_rank() if is_distributed() else 0
 
 
 def world() -> int:
-    """How many processes there are."""
+    """Number of processes."""
     return dist.get_world_size() if is_distributed() else 1
 
 

@@ -13,9 +13,9 @@ from train.loop import ranks
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all ranks; each rank's own get the gradients that all ranks have for them.
+    """Rows of all ranks; a row's gradient is the sum over all ranks.
 
-    torch's own differentiable gather has another name in each of its versions.
+    PyTorch's differentiable gather changes its name between versions.
     """
 
     @staticmethod
@@ -35,7 +35,7 @@ class _Gather(torch.autograd.Function):
 def gather(rows: Tensor) -> Tensor:
     """Rows of all ranks, (R · N, D); gradients go back to the rank that each row came from.
 
-    All ranks must have as many rows, and take part in the backward pass where rows have gradients.
+    All ranks must have equally many rows, and join the backward pass if rows need gradients.
     """
     if not ranks.is_distributed():
         return rows
@@ -44,10 +44,10 @@ def gather(rows: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Texts:
-    """What the predictions of a step are told apart from: the texts of the global batch.
+    """The texts of the global batch, which a step's predictions are contrasted with.
 
     unit: (M, D) unit vectors. keys: (M,) int64, equal for equal captions; None: all differ.
-    first: where this rank's begin.
+    first: index of this rank's first text.
     """
 
     unit: Tensor
@@ -74,8 +74,8 @@ def prior_loss(
     The projection is the mean over the batch and the D dimensions of the squared error, as in the
     published ECLIPSE trainers (the sum over dimensions would only rescale λ). The contrast is over
     unit vectors and the global batch, with CLIP's own temperature; equal captions are not each
-    other's negatives. `skip`: how many of this rank's texts come before the first prediction's,
-    where a step is computed in parts. Returns loss, projection, contrast.
+    other's negatives. skip: this rank's texts before that of the first prediction, when
+    a step is computed in parts. Returns loss, projection, contrast.
     """
     projection = F.mse_loss(predicted, target)
     unit = F.normalize(predicted, dim=-1)

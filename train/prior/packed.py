@@ -1,8 +1,8 @@
-"""The prior on packed text: every example at its own length, and nothing padded.
+"""The prior on packed text: no padding.
 
-The same function as `Prior.forward`, with the same parameters: layers that act on single positions
-see all positions of a batch as one matrix, and attention runs over groups of examples of equal
-length, so that it needs no mask. Queries, keys and values are one product.
+The same function and parameters as `Prior.forward`. Layers that act on single positions see all
+positions of a batch as one matrix; attention runs over groups of examples of equal length, without
+a mask. Queries, keys and values are one product.
 
 Letters: N examples, T text positions of all of them, P = T + 4 N positions, D embedding width,
 H heads, W = H · head width; a group has n examples of S positions.
@@ -25,10 +25,10 @@ TENSORS = ("states", "noise", "pooled", "control", "target", "keys")
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples with ascending lengths.
+    """Examples, in ascending order of length.
 
-    states: (T, D) token states with the subjects swapped in, one example after the other.
-    lengths: of each, its N text positions. noise, pooled, control, target: (N, D).
+    states: (T, D) token states of all examples, concatenated, with the subjects swapped in.
+    lengths: the N numbers of text positions. noise, pooled, control, target: (N, D).
     keys: (N,) int64, equal for equal captions.
     """
 
@@ -45,7 +45,7 @@ class Batch:
 
     @property
     def inputs(self) -> tuple[Tensor | tuple[int, ...], ...]:
-        """What `Packed` takes."""
+        """Arguments of `Packed`."""
         return self.states, self.lengths, self.noise, self.pooled, self.control
 
     def to(self, device: torch.device) -> "Batch":
@@ -55,11 +55,11 @@ class Batch:
         return replace(self, keys=moved["keys"], **halves)
 
     def pin_memory(self) -> "Batch":
-        """In page-locked memory, from which a GPU copies by itself."""
+        """In page-locked memory, which a GPU copies asynchronously."""
         return replace(self, **{name: getattr(self, name).pin_memory() for name in TENSORS})
 
     def split(self, parts: int) -> list["Batch"]:
-        """As equal parts as can be, shortest captions first; each a batch of its own."""
+        """Batches of nearly equal size, shortest captions first."""
         parts = min(parts, len(self))
         edges = [len(self) * i // parts for i in range(parts + 1)]
         starts = list(accumulate(self.lengths, initial=0))
@@ -75,7 +75,7 @@ class Batch:
 
 
 class Packed(nn.Module):
-    """A prior's forward pass over packed batches; its parameters are the prior's own."""
+    """A prior's forward pass over packed batches, with the prior's parameters."""
 
     def __init__(self, prior: Prior) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Packed(nn.Module):
         for block in prior.transformer_blocks[:-1]:
             x = x + attend(block.attn1, block.norm1(x), groups)  # (P, W)
             x = x + block.ff(block.norm3(x))  # (P, W)
-        # Only the learned query is read, and it may look at everything before it.
+        # Only the last position, the learned query, is read; it attends to all positions.
         block = prior.transformer_blocks[-1]
         x = x.index_select(0, last) + attend_last(block.attn1, block.norm1(x), groups, last)
         x = x + block.ff(block.norm3(x))  # (N, W)
@@ -110,17 +110,17 @@ class Packed(nn.Module):
 def layout(
     lengths: Sequence[int], extra: int, text_positions: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where rows go: of texts followed by each extra row of all examples, to examples in a row.
+    """Indices that sort rows by example; input: all texts, then each extra row of all examples.
 
-    Returns the order (P,), each row's position in the prior (P,), and the last rows (N,).
+    Returns source rows (P,), position indices in the prior (P,), and last rows of examples (N,).
     """
     length = torch.tensor(lengths)  # (N,)
     count, total = len(length), int(length.sum())
     start = length.cumsum(0) - length  # (N,) in the text
     size = length + extra  # (N,)
     owner = torch.repeat_interleave(torch.arange(count), size)  # (P,)
-    within = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner]  # (P,) place in the example
-    beyond = within - length[owner]  # (P,) number of the extra row, negative in the text
+    within = torch.arange(len(owner)) - (size.cumsum(0) - size)[owner]  # (P,) index in the example
+    beyond = within - length[owner]  # (P,) index of the extra row; negative: text
     is_text = beyond < 0
     order = torch.where(is_text, start[owner] + within, total + beyond * count + owner)
     positions = torch.where(is_text, within, text_positions + beyond)
@@ -166,10 +166,9 @@ def attend_last(
 
 
 def flops(config: PriorConfig, lengths: Sequence[int]) -> float:
-    """Floating-point operations of a forward pass, a product and a sum counting two.
+    """Floating-point operations of the matrix products of a forward pass.
 
-    Of matrix products alone. Training takes three times as many: two products in the backward pass
-    for each one here.
+    A multiply-add counts two. A backward pass has two products for each one here.
     """
     width, dim = config.num_attention_heads * config.attention_head_dim, config.embedding_dim
     sizes = [length + config.additional_embeddings for length in lengths]

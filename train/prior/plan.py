@@ -1,4 +1,4 @@
-"""What a training will take, before it is begun: `--dry-run` of `train.prior`."""
+"""Estimates of a training's arithmetic, memory and time: `--dry-run` of `train.prior`."""
 
 import time
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from train.prior import published
 from train.prior.packed import Packed, flops
 from train.prior.presets import Preset
 
-A100_FLOPS = 312e12  # bfloat16, as its maker states
-SHARES = (0.05, 0.1, 0.2, 0.4)  # of them that a training may reach
+A100_FLOPS = 312e12  # bfloat16, from its data sheet
+SHARES = (0.05, 0.1, 0.2, 0.4)  # utilizations to list
 TRAINING_PASSES = 3  # a backward pass has two products for each one of the forward pass
 # float32 weights, gradients, two moments of AdamW, and averaged weights
 BYTES_PER_PARAMETER = 5 * 4
@@ -24,20 +24,20 @@ TIMED_EXAMPLES, TIMED_STEPS = 32, 2
 
 
 def typical_lengths(mean: float, count: int) -> tuple[int, ...]:
-    """`count` lengths about a mean, ascending, as captions of 3 less to 3 more positions have."""
+    """`count` ascending lengths from 3 below to 3 above a mean, typical of captions."""
     spread = [min(3.0, mean - 3) * (2 * i / max(count - 1, 1) - 1) for i in range(count)]
     return tuple(sorted(max(3, round(mean + s)) for s in spread))
 
 
 def random_inputs(config: PriorConfig, lengths: Sequence[int], device: str = "cpu") -> tuple:
-    """What `Packed` takes, of random numbers."""
+    """Random arguments of `Packed`."""
     dim, count = config.embedding_dim, len(lengths)
     rows = [torch.randn(count, dim, device=device) for _ in range(3)]
     return torch.randn(sum(lengths), dim, device=device), tuple(lengths), *rows
 
 
 def activation_bytes(config: PriorConfig, lengths: Sequence[int]) -> int:
-    """What a forward pass keeps for its backward pass in float32; nothing is computed."""
+    """Bytes that a forward pass saves for the backward pass in float32; nothing is computed."""
     with torch.device("meta"):
         network = Packed(Prior(config))
     own = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
@@ -57,7 +57,7 @@ def activation_bytes(config: PriorConfig, lengths: Sequence[int]) -> int:
 def examples_per_s(
     config: PriorConfig, lengths: Sequence[int], device: torch.device, precision: Precision
 ) -> float:
-    """Of steps without reading and updating, measured on random examples."""
+    """Examples per second of forward and backward passes, measured on random examples."""
     network = Packed(Prior(config)).to(device)
     inputs = [x.to(device) if isinstance(x, Tensor) else x for x in random_inputs(config, lengths)]
     low = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
@@ -82,14 +82,14 @@ def plan(
     processes: int = 1,
     parts: int = 1,
 ) -> str:
-    """The plan in words, one fact a line."""
+    """The plan in words, one fact per line."""
     if start_from is None:
         sizes = (preset.heads, preset.head_dim, preset.layers, features.clip.dimension)
         config = PriorConfig(*sizes)
-        begin = "from scratch"
+        origin = "from scratch"
     else:
         config = published.load(start_from, features.clip).config
-        begin = f"from {start_from}"
+        origin = f"from {start_from}"
     with torch.device("meta"):
         parameters = sum(p.numel() for p in Prior(config).parameters() if p.requires_grad)
     mean = features.tokens / max(features.examples, 1)
@@ -108,7 +108,7 @@ def plan(
         [
             f"prior: {parameters:,} trained parameters ({config.num_layers} layers, "
             f"{config.num_attention_heads} heads × {config.attention_head_dim}, embeddings "
-            f"{config.embedding_dim}), {begin}",
+            f"{config.embedding_dim}), {origin}",
             f"data: {train:,} training and {features.count('validation'):,} validation examples, "
             f"{features.bytes / 1e9:.3g} GB, {mean:.1f} text positions each",
             f"steps: {preset.steps:,} of {batch:,} examples ({preset.batch} in each of {processes} "

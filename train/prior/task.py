@@ -103,7 +103,8 @@ class StepLoss:
 
 def parameter_groups(prior: nn.Module, preset: Preset) -> list[dict[str, Any]]:
     """Query and key weights use `routing` × the base rate."""
-    routing, others = [], []
+    routing: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in prior.named_parameters():
         if parameter.requires_grad:
             (routing if ".to_q." in name or ".to_k." in name else others).append(parameter)

@@ -1,4 +1,4 @@
-"""The models' part of the steps: pictures become examples, or are dropped by the filters."""
+"""Annotate pictures with the four models; the filters drop pictures, boxes and masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from train.data.interleaved_shards import Example, Subject, encode, split_of
 
 @dataclass
 class _Draft:
-    """A picture while the models look at it."""
+    """A picture in progress."""
 
     picture: Picture
     image: Image.Image
@@ -72,7 +72,7 @@ class Annotator:
         return [result for _, result in found if isinstance(result, Example)]
 
     def _with_boxes(self, drafts: list[_Draft], report: Report) -> list[_Draft]:
-        """The drafts that have boxes left to look for masks in."""
+        """The drafts that keep at least one box."""
         if not drafts:
             return []
         named = [{m.phrase: m.noun.name for m in draft.mentions} for draft in drafts]
@@ -96,7 +96,7 @@ class Annotator:
         return kept
 
     def _with_masks(self, drafts: list[_Draft], report: Report) -> list[_Draft]:
-        """The drafts with their boxes' masks, without the boxes whose masks are too small."""
+        """The drafts with masks, without the boxes whose masks are too small."""
         if not drafts:
             return []
         found = self.masks(
@@ -116,7 +116,7 @@ class Annotator:
         return drafts
 
     def _example(self, draft: _Draft) -> Example | Cause:
-        """The finished example, or why there is none."""
+        """The finished example, or the cause of dropping the picture."""
         bound = filters.bind([m.phrase for m in draft.mentions], draft.detections)
         cause = filters.white_cause(filters.white_share(np.asarray(draft.image), draft.masks))
         cause = cause or filters.subjects_cause(len(bound))
@@ -149,8 +149,8 @@ class Annotator:
 def cut_out(image: Image.Image, mask: np.ndarray, box: filters.Box, size_px: int) -> bytes:
     """PNG of a subject: cropped by its box, masked, its aspect kept, centred on white.
 
-    Cropped from the full picture before it is resized (Sec. 3.2), and framed just as the page
-    frames what it is shown, so that training sees what inference will.
+    Cropped from the full picture before resizing (Sec. 3.2), and framed as the page frames uploads,
+    so training and inference see equal pictures.
     """
     crop = Image.fromarray(mask).convert("L").crop(box)
     return encode(prepare_subject(image.crop(box), crop, size_px).picture, "png")

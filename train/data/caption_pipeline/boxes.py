@@ -18,7 +18,7 @@ from train.data.caption_pipeline.options import Options
 
 
 class BoxFinder:
-    """Pictures and phrases → boxes, each of one phrase."""
+    """Pictures and phrases → boxes, each labelled with one phrase."""
 
     def __init__(self, options: Options) -> None:
         self.device = options.device

@@ -21,7 +21,7 @@ class Captioner:
             self.dtype = getattr(torch, options.caption_dtype)
         self.tokens = options.caption_tokens
         self.processor = Blip2Processor.from_pretrained(options.caption_model)
-        # Some parts stay float32 whatever is asked for: transformers knows which.
+        # transformers keeps some parts in float32 whatever the dtype.
         model = Blip2ForConditionalGeneration.from_pretrained(
             options.caption_model, dtype=self.dtype
         )

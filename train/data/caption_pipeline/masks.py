@@ -12,7 +12,7 @@ from train.data.caption_pipeline.options import Options
 
 
 class MaskFinder:
-    """Pictures and boxes → one mask for each box."""
+    """Pictures and boxes → one mask per box."""
 
     def __init__(self, options: Options) -> None:
         self.device = options.device
@@ -25,9 +25,9 @@ class MaskFinder:
     ) -> list[list[np.ndarray]]:
         """Bool masks (H, W) of each RGB picture's boxes, one or more.
 
-        The large image encoder sees all pictures at once; the small mask decoder, whose work
-        depends on the number of boxes, each by itself. A box leaves little to guess, so that SAM is
-        asked for a single mask.
+        The large image encoder runs on all pictures at once, the small mask decoder on one picture
+        at a time, since numbers of boxes differ. A box is rarely ambiguous, so SAM returns a single
+        mask for it.
         """
         inputs = [
             self.processor(

@@ -10,13 +10,13 @@ from spacy.tokens import Span
 from train.data.caption_pipeline.options import Options
 from train.data.interleaved_shards import Noun
 
-# Of a chunk's first words these are no part of what to look for: a, both, two, his.
+# Leading words of a chunk that are not detected: a, both, two.
 _LEADING = ("det", "predet", "nummod")
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A noun and the phrase to look for it by, lower case: "teddy bear", "brown teddy bear"."""
+    """A noun and its phrase for the detector, lower case: "teddy bear", "brown teddy bear"."""
 
     noun: Noun
     phrase: str
@@ -25,9 +25,9 @@ class Mention:
 class NounFinder:
     """Captions → their nouns in reading order.
 
-    The noun whose token states are replaced is a chunk's last word with the nouns compounded with
-    it ("a brown teddy bear" → "teddy bear"): adjectives stay words and keep their meaning, but help
-    the detector. Chunks around a pronoun are no subjects.
+    The noun whose token states are replaced is a chunk's last word with its compound
+    nouns ("a brown teddy bear" → "teddy bear"): adjectives stay words of the caption, and are part
+    of the detector's phrase. Pronouns are not subjects.
     """
 
     def __init__(self, options: Options) -> None:
@@ -50,7 +50,7 @@ def _mentions(chunks: Iterable[Span]) -> list[Mention]:
 
 
 def _mention(chunk: Span) -> Mention | None:
-    """None where nothing that can be looked for is left, as of "#"."""
+    """None if the phrase has no letters or digits, such as "#"."""
     doc, root = chunk.doc, chunk.root
     start = root.i
     while start > chunk.start and (

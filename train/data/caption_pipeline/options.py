@@ -1,4 +1,4 @@
-"""The dials of the pipeline: models by name or folder, and what they run on."""
+"""The pipeline's options: models by name or folder, thresholds, device."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +12,11 @@ Dtype = Literal["auto", "float32", "float16", "bfloat16"]
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is made with; models are names on the hub or folders (Appendix B names them).
+    """Options of a run; models are hub names or folders (Appendix B names them).
 
     box_ratio: how the paper's box ratio is read, see `filters.ratio_fits`
-    subject_px: side of the subjects' pictures; the default is what CLIP sees
-    per_shard: entries of the input that make one shard, and one unit of work
+    subject_px: side of the subjects' pictures; the default is CLIP's input size
+    per_shard: input entries of each shard, one unit of work
     caption_dtype: of the caption model's weights; "auto" is float16 on CUDA, else float32
     """
 
@@ -34,11 +34,11 @@ class Options:
     batch: int = 8
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what cannot be meant, before anything large is loaded."""
+        """ValueError for impossible values, before anything large is loaded."""
         for name in ("caption_model", "box_model", "mask_model"):
             folder = Path(getattr(self, name)).expanduser()
             if (folder.is_absolute() or str(folder).startswith(".")) and not folder.is_dir():
-                raise ValueError(f"{name}: {folder} is no folder; check its path.")
+                raise ValueError(f"{name}: the folder {folder} does not exist; check its path.")
         for name in ("caption_tokens", "min_px", "subject_px", "per_shard", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: take 1 or more.")
@@ -50,7 +50,7 @@ class Options:
                 )
 
     def settings(self) -> dict[str, Any]:
-        """What decides the content of the shards; a run can go on with another device or batch."""
+        """The options that change the shards; a run may be resumed with another device or batch."""
         chosen = asdict(self)
         del chosen["device"], chosen["batch"]
         return chosen

@@ -1,4 +1,4 @@
-"""What became of the pictures: how many were seen, and what was dropped for which cause."""
+"""Counts of the pictures seen and dropped, by cause."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-SHOWN = 5  # names kept for each cause, to look at
+SHOWN = 5  # names listed for each cause
 
 
 class Cause(StrEnum):
@@ -36,10 +36,10 @@ class BoxCause(StrEnum):
 
 @dataclass
 class Report:
-    """Counts of one shard or of many.
+    """Counts of one or many shards.
 
-    seen: entries of the input, dead ones included. dropped, boxes: by cause. first: names of the
-    first few pictures of each cause.
+    seen: entries of the input, unreadable ones included. dropped: pictures by cause; boxes: boxes
+    by cause. first: names of the first few pictures of each cause.
     """
 
     seen: int = 0
@@ -48,14 +48,14 @@ class Report:
     first: dict[str, list[str]] = field(default_factory=dict)
 
     def drop(self, cause: Cause, name: str) -> None:
-        """Counts a picture."""
+        """Count a dropped picture."""
         self.dropped[cause.value] += 1
         shown = self.first.setdefault(cause.value, [])
         if len(shown) < SHOWN:
             shown.append(name)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands beside a shard; causes in the order of their enumeration."""
+        """Content of a shard's `.json`; causes in the order of their enumeration."""
         return {
             "seen": self.seen,
             "dropped": {c.value: self.dropped[c] for c in Cause if self.dropped[c]},
@@ -65,7 +65,7 @@ class Report:
 
 
 def merge(rows: Iterable[Mapping[str, Any]]) -> Report:
-    """The sum of what `to_json` wrote."""
+    """The sum of several `to_json`."""
     total = Report()
     for row in rows:
         total.seen += row["seen"]

@@ -1,6 +1,6 @@
-"""Pictures to start from: a folder of them, or WebDataset shards (LAION as img2dataset writes it).
+"""The input: a folder of pictures, or WebDataset archives (such as LAION from img2dataset).
 
-The input is divided into tasks, each of which becomes one shard. Equal input gives equal tasks.
+It is divided into tasks, one for each shard; equal input gives equal tasks.
 """
 
 import hashlib
@@ -21,16 +21,15 @@ from train.data.interleaved_shards import encode
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 ARCHIVES = (".tar", ".tar.gz", ".tgz")
-_BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error)  # what a broken archive raises
+_BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error)  # raised by a broken archive
 
 
 @dataclass(frozen=True)
 class Task:
-    """The pictures of one shard to be made.
+    """The pictures of one shard to make.
 
-    source: the folder, or the archive that the names are members of. names: relative to the
-    folder, or members; an entry of an archive without a picture stands as its key. damaged: the
-    archive breaks off behind these.
+    source: a folder or an archive. names: relative paths or members; the key of an archive's entry
+    that has no picture. damaged: the archive is truncated after these.
     """
 
     number: int
@@ -40,15 +39,15 @@ class Task:
 
     @property
     def size(self) -> int:
-        """How many pictures."""
+        """Number of pictures."""
         return len(self.names)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture as all steps see it: `content` is a JPEG, upright RGB, long side ≤ 2048 px.
+    """A picture; `content` is a JPEG, upright RGB, long side ≤ 2048 px.
 
-    sha256: of the file it came as.
+    sha256: of the original file.
     """
 
     name: str
@@ -70,9 +69,9 @@ class Chunk:
 
 
 def plan(source: Path, per_shard: int) -> list[Task]:
-    """The tasks of a folder or of one archive; a folder with archives in it counts as archives.
+    """The tasks of a folder or an archive; of a folder that holds archives, those of its archives.
 
-    Raises ValueError where there is nothing to do.
+    ValueError if the input is empty.
     """
     if per_shard < 1 or per_shard > 10_000:
         raise ValueError(f"{per_shard} pictures per shard: take 1 to 10000.")
@@ -98,7 +97,7 @@ def plan(source: Path, per_shard: int) -> list[Task]:
 
 
 def digest(tasks: list[Task]) -> str:
-    """SHA-256 of what the tasks consist of: tells whether the input is still the same."""
+    """SHA-256 of all tasks, by which a changed input is detected."""
     rows = "\n".join(
         f"{Path(task.source).name} {task.damaged} {name}" for task in tasks for name in task.names
     )
@@ -106,9 +105,9 @@ def digest(tasks: list[Task]) -> str:
 
 
 def read(task: Task, min_px: int) -> tuple[list[Picture], Report]:
-    """The usable pictures of a task; the others are counted by cause.
+    """The usable pictures of a task, and a report that counts the others by cause.
 
-    `min_px`: both sides at least, of the picture as it came (Appendix B: 1024 × 1024).
+    min_px: minimum of both sides of the original picture (Appendix B: 1024 × 1024).
     """
     report = Report(seen=len(task.names))
     pictures = []
@@ -129,13 +128,13 @@ def read(task: Task, min_px: int) -> tuple[list[Picture], Report]:
 
 
 def _usable(name: str, content: bytes, min_px: int) -> Picture | Cause:
-    """The picture, or why it is none."""
+    """The picture, or the cause of dropping it."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             if min(image.size) < min_px:
                 return Cause.SMALL
         upright = open_picture(content, name)
-    except Exception:  # decoders raise nearly anything on broken files
+    except Exception:  # decoders raise nearly anything on damaged files
         return Cause.DAMAGED
     sha256 = hashlib.sha256(content).hexdigest()
     return Picture(name, encode(flatten(upright), "jpg"), sha256)
@@ -160,15 +159,15 @@ def _archived(task: Task) -> Iterator[tuple[str, bytes | None]]:
                 if member.name in wanted:
                     found[member.name] = tar.extractfile(member).read()
     except _BROKEN:
-        pass  # `plan` saw that it is damaged; what could be read has been
+        pass  # `plan` has marked it as damaged; keep the members read so far
     for name in task.names:
         yield name, found.get(name)
 
 
 def _members(archive: Path) -> tuple[tuple[str, ...], bool]:
-    """One name for each entry of an archive, and whether it breaks off.
+    """One name for each entry of an archive, and whether it is truncated.
 
-    Entries are WebDataset's: members with the same path up to the first dot of their name.
+    An entry is WebDataset's: the members with the same path up to the first dot of their name.
     """
     entries: dict[str, str] = {}
     try:
@@ -178,7 +177,7 @@ def _members(archive: Path) -> tuple[tuple[str, ...], bool]:
                 if not member.isfile() or key is None:
                     continue
                 if entries.setdefault(key, key) == key and _is_picture(member.name):
-                    entries[key] = member.name  # the first, where an entry has several
+                    entries[key] = member.name  # the first of several
     except _BROKEN:
         return tuple(entries.values()), True
     return tuple(entries.values()), False

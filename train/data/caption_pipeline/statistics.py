@@ -2,8 +2,8 @@
 
     python -m train.data.caption_pipeline.statistics --shards SHARDS
 
-Writes `statistics.json`, `statistics.md` and `statistics.svg` there; the other commands do so by
-themselves when they are done.
+Writes `statistics.json`, `statistics.md` and `statistics.svg` there, as the commands that write
+interleaved shards do at their end.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from lambda_eclipse.weights import write_json, write_whole
 from train.data.caption_pipeline.report import Report, merge
 from train.data.interleaved_shards import Example, read_done
 
-COMMONEST = 15  # subjects that are listed by name
+COMMONEST = 15  # subjects listed by name
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Statistics:
 
 
 def counts(examples: Sequence[Example]) -> dict[str, Any]:
-    """What of a shard is kept beside it, for `gather` to add up."""
+    """Counts of one shard, kept in its `.json` and summed by `gather`."""
     names = Counter(e.nouns[s.noun].name for e in examples for s in e.subjects)
     return {
         "subjects": dict(Counter(str(len(example.subjects)) for example in examples)),
@@ -49,7 +49,7 @@ def counts(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def gather(dones: Sequence[Mapping[str, Any]]) -> Statistics:
-    """Adds up what stands beside the shards."""
+    """The sum of the shards' counts."""
     subjects: Counter[int] = Counter()
     splits: Counter[str] = Counter()
     names: Counter[str] = Counter()
@@ -63,7 +63,7 @@ def gather(dones: Sequence[Mapping[str, Any]]) -> Statistics:
 
 
 def write(folder: Path, statistics: Statistics) -> None:
-    """Writes the three files."""
+    """Write the three files."""
     content = {
         "pictures": statistics.pictures,
         "pictures_by_subjects": {str(n): count for n, count in statistics.subjects.items()},
@@ -80,7 +80,7 @@ def write(folder: Path, statistics: Statistics) -> None:
 
 
 def table(statistics: Statistics) -> str:
-    """Markdown: the counts and shares beside the paper's, and what was dropped for what."""
+    """Markdown: counts and shares beside the paper's, and what was dropped by cause."""
     paper = sum(IMAGES_BY_SUBJECTS.values())
     rows = ["| pictures with | here | share | the paper's | share |", "|---|---|---|---|---|"]
     for number, pictures in statistics.subjects.items():
@@ -148,7 +148,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _commonest(statistics: Statistics) -> list[tuple[str, int]]:
-    """Names and counts; equal counts in the order of the alphabet."""
+    """Names and counts; equal counts in alphabetical order."""
     return sorted(statistics.names.items(), key=lambda item: (-item[1], item[0]))[:COMMONEST]
 
 

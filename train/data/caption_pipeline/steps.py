@@ -1,7 +1,7 @@
-"""The steps around the models: a task is read, and what came of it is written.
+"""The steps of an engine: read a task, annotate it, write its shard.
 
-Between them stands `annotator`; this module does without the models' libraries, so that a process
-that only reads or writes starts quickly.
+The models' libraries are imported only by `load_step`, so a process that only reads or writes
+starts quickly.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def read_step(task: Task, options: Options) -> Chunk:
 
 
 def write_step(chunk: Chunk, out: Path) -> int:
-    """Writes the shard of an annotated chunk; returns its number."""
+    """Write the shard of an annotated chunk; returns its number."""
     examples: list[Example] = chunk.items
     report = {**chunk.report.to_json(), **counts(examples)}
     write_shard(out, chunk.number, examples, report)
@@ -36,7 +36,7 @@ def load_step(options: Options) -> Callable[[Chunk], Chunk]:
 
 
 def work(options: Options, out: Path) -> Work:
-    """All of it, for an engine."""
+    """The work for an engine."""
     return Work(
         partial(read_step, options=options),
         partial(load_step, options),
