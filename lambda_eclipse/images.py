@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONG_SIDE_PX = 2048
 SHORT_SIDE_PX = 16
 MAX_MEGAPIXELS = 100
+PICTURE = Text("picture")
 
 PictureSource = str | Path | bytes | Image.Image | np.ndarray
 
@@ -30,7 +31,7 @@ class PictureError(StudioError):
     """A picture that cannot be used."""
 
 
-def open_picture(source: PictureSource, what: str | Text = "picture") -> Image.Image:
+def open_picture(source: PictureSource, what: str | Text = PICTURE) -> Image.Image:
     """Open a picture, turn it upright and limit its size.
 
     source: a path, the bytes of a file, a PIL picture, or an array of shape (H, W), (H, W, 1),

@@ -232,13 +232,18 @@ class Tokenizer:
             )
         words = _words(self.clean(prompt))
         near = difflib.get_close_matches(self.clean(noun), words, n=1, cutoff=0.75)
-        message = (
-            'The prompt does not mention "{noun}": write the word into the prompt, or name the '
-            "subject by a word that is in it."
-        )
         if near:
-            return SubjectError(message + ' Did you mean "{near}"?', noun=noun, near=near[0])
-        return SubjectError(message, noun=noun)
+            return SubjectError(
+                'The prompt does not mention "{noun}": write the word into the prompt, or name the '
+                'subject by a word that is in it. Did you mean "{near}"?',
+                noun=noun,
+                near=near[0],
+            )
+        return SubjectError(
+            'The prompt does not mention "{noun}": write the word into the prompt, or name the '
+            "subject by a word that is in it.",
+            noun=noun,
+        )
 
 
 def _words(text: str) -> list[str]:
@@ -250,5 +255,5 @@ def _overlap(a: Span, b: Span) -> bool:
 
 
 def _times(count: int) -> Text:
-    names = {1: "once", 2: "twice"}
-    return Text(names[count]) if count in names else Text("{count} times", count=count)
+    words = {1: Text("once"), 2: Text("twice")}
+    return words.get(count) or Text("{count} times", count=count)

@@ -46,17 +46,38 @@ def check(recipe: Recipe, models: Models) -> list[Text]:
     ]
     for name, version in here["versions"].items():
         if (other := recipe.versions.get(name)) != version:
-            template = "It was painted with {name} {other}, and this is {version}."
-            differences.append(Text(template, name=name, other=short(other), version=version))
+            differences.append(
+                Text(
+                    "It was painted with {name} {other}, and this is {version}.",
+                    name=name,
+                    other=short(other),
+                    version=version,
+                )
+            )
     if recipe.device != here["device"]:
-        template = "It was painted on “{other}”, and this is “{device}”."
-        differences.append(Text(template, other=short(recipe.device), device=here["device"]))
+        differences.append(
+            Text(
+                "It was painted on “{other}”, and this is “{device}”.",
+                other=short(recipe.device),
+                device=here["device"],
+            )
+        )
     if recipe.size_px != here["size_px"]:
-        template = "It has {other} px a side; here they have {size}."
-        differences.append(Text(template, other=recipe.size_px, size=here["size_px"]))
+        differences.append(
+            Text(
+                "It has {other} px a side; here they have {size}.",
+                other=recipe.size_px,
+                size=here["size_px"],
+            )
+        )
     if recipe.batch_size != here["batch_size"] and recipe.request.count > 1:
-        template = "Up to {other} pictures were painted in one go, here up to {size} are."
-        differences.append(Text(template, other=recipe.batch_size, size=here["batch_size"]))
+        differences.append(
+            Text(
+                "Up to {other} pictures were painted in one go, here up to {size} are.",
+                other=recipe.batch_size,
+                size=here["batch_size"],
+            )
+        )
     return differences
 
 

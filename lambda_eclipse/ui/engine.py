@@ -18,8 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from lambda_eclipse.ui.i18n import language, localize, t
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n import LazyText, language, localize, mark, t
 from lambda_eclipse.ui.run import Pace, Run, Update
 
 if TYPE_CHECKING:
@@ -29,6 +28,14 @@ HEARTBEAT_S = 0.25  # yield at least this often: only a suspended generator can 
 TURN_S = 0.005
 
 log = logging.getLogger(__name__)
+
+# Messages of the core while a stack loads, marked for translation.
+LOADING = (
+    mark("reading CLIP"),
+    mark("reading the prior"),
+    mark("reading the decoder"),
+    mark("warming up"),
+)
 
 State = Literal["idle", "loading", "ready", "failed"]
 
@@ -112,7 +119,7 @@ class Engine:
             self._finished.set()
 
     def _note(self, message: str) -> None:
-        self._message = message
+        self._message = message if isinstance(message, LazyText) else t(message)
 
     def status(self) -> Status:
         """A sentence for the status line."""
@@ -125,7 +132,7 @@ class Engine:
             )
         if self._state == "loading":
             waited_s = round(time.monotonic() - self._started_s)
-            message = told(localize(self._message))
+            message = localize(self._message)
             return Status(
                 "loading", t("Loading: {message} · {seconds} s", message=message, seconds=waited_s)
             )
@@ -141,7 +148,7 @@ class Engine:
         """
         self.start()
         while not self._finished.wait(HEARTBEAT_S):
-            yield Update(t("{status} · your request is next", status=self.status().text), None)
+            yield Update(t("{status} · your request is queued", status=self.status().text), None)
         if self._state == "failed":
             raise EngineError(self.status().text)
         with closing(self._work(job, arguments, language.current())) as updates:
@@ -192,7 +199,7 @@ class Engine:
 
         threading.Thread(target=work, name="studio-job", daemon=True).start()
         with language.override(code):
-            last = Update(t("Waiting for the studio"), None)
+            last = Update(t("Waiting for the model"), None)
         try:
             while not last.done:
                 try:

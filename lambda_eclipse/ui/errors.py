@@ -12,7 +12,6 @@ import gradio as gr
 from lambda_eclipse.messages import StudioError
 from lambda_eclipse.ui.engine import EngineError
 from lambda_eclipse.ui.i18n import t, translate
-from lambda_eclipse.ui.i18n.core_texts import told
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +21,17 @@ def as_message(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, ValueError | EngineError | FileNotFoundError):
-        text = translate(error.text) if isinstance(error, StudioError) else told(str(error))
+        text = translate(error.text) if isinstance(error, StudioError) else str(error)
         message = escape(text, quote=False)
-        return gr.Error(message, title=t("That did not work"), print_exception=False)
+        return gr.Error(message, title=t("Error"), print_exception=False)
     log.error("a request failed", exc_info=error)
     message = escape(
         t(
-            "Something unexpected happened ({kind}). The server's log has the details.",
+            "Unexpected error ({kind}): see the server log for details.",
             kind=type(error).__name__,
         )
     )
-    return gr.Error(message, title=t("Unexpected failure"), print_exception=False)
+    return gr.Error(message, title=t("Unexpected error"), print_exception=False)
 
 
 @contextmanager

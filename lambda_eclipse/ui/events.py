@@ -28,7 +28,7 @@ def show_waiting(elem_id: str) -> LazyText:
     show = f"document.getElementById('{elem_id}')?.scrollIntoView({{block: 'nearest'}});"
 
     def make() -> str:
-        bar = json.dumps(progress_html(note=t("Waiting for its turn")))
+        bar = json.dumps(progress_html(note=t("Queued")))
         return f"() => {{ {show} return {bar}; }}"
 
     return LazyText(make)
@@ -42,7 +42,7 @@ def stop_with(button: gr.Button, running: list[Any], progress: gr.HTML) -> Any:
 
     def stopped() -> str:
         time.sleep(2 * HEARTBEAT_S)  # the last update of the stopped job may still be on its way
-        return progress_html(note=t("Stopped. What was finished stays."))
+        return progress_html(note=t("Stopped. Finished pictures are kept."))
 
     # Not queued: stopping closes the stream on which a queued answer would come.
     return button.click(None, None, None, cancels=running).then(

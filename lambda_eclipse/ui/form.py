@@ -160,20 +160,20 @@ def _checked_subjects(slots: Sequence[SlotForm]) -> list[SlotForm]:
         if cleaned is None:
             if noun:
                 message = t(
-                    "Subject {number} (“{noun}”) has no picture and is left to the prompt.",
+                    "Subject {number} (“{noun}”) has no picture: only the prompt describes it.",
                     number=number,
                     noun=escape(noun, quote=False),
                 )
-                gr.Warning(message, title=t("Please note"))
+                gr.Warning(message, title=t("Note"))
             continue
         if not noun:
             raise gr.Error(
                 t(
-                    "Subject {number} has a picture but no word. Name it with a word of "
-                    "the prompt, such as “cat”, or remove the picture.",
+                    "Subject {number} has a picture but no noun: enter a noun of the prompt, "
+                    "such as “cat”, or remove the picture.",
                     number=number,
                 ),
-                title=t("A subject has no name"),
+                title=t("Noun missing"),
                 print_exception=False,
             )
         subjects.append(cleaned)

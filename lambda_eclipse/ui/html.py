@@ -55,12 +55,12 @@ def likeness_html(finished: Sequence[Painted]) -> str:
         if one.likeness is None:
             continue
         scores = [(_short(score.label), score) for score in one.likeness.subjects]
-        scores.append((t("whole prompt"), one.likeness.text))
+        scores.append((t("full prompt"), one.likeness.text))
         rows = [(name, score.fraction, f"{score.cosine:.2f}") for name, score in scores]
         blocks.append(f"<div>{meter_html(rows, one.label)}</div>")
     if not blocks:
         return ""
-    head = escape(t("How like its subjects each picture is, as CLIP sees it"))
+    head = escape(t("CLIP similarity to subjects and prompt"))
     return f'<h2>{head}</h2><div class="le-likeness">{"".join(blocks)}</div>'
 
 
@@ -77,7 +77,7 @@ def cost_text(pace: Pace, pictures: int, steps: int) -> str:
 def duration_text(seconds: float | None) -> str:
     """How long something takes, before it is begun."""
     if seconds is None:
-        return t("How long it takes is known after the first picture.")
+        return t("A time estimate appears after the first picture.")
     if seconds < 1:
         return t("Takes less than a second on this machine.")
     if seconds < 90:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lambda_eclipse.messages import Text
 from lambda_eclipse.request import Subject
 from lambda_eclipse.ui.form import SlotForm
 from lambda_eclipse.ui.i18n import t
@@ -87,7 +88,7 @@ def subject_of(studio: Studio, slot: SlotForm) -> Subject:
         else:
             subject = card.subject(studio.models)
             return replace(subject, noun=noun, strength=slot.strength, occurrence=occurrence)
-    mask = open_picture(slot.mask, "mask") if slot.mask else None
+    mask = open_picture(slot.mask, Text("mask")) if slot.mask else None
     return Subject(noun, slot.picture, mask, slot.strength, occurrence=occurrence)
 
 

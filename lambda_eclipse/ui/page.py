@@ -66,7 +66,7 @@ class Page(gr.Blocks):
 def _title() -> str:
     title, subtitle = (
         t("λ-ECLIPSE Studio"),
-        t("Put your own subjects into a new picture, and wander between them."),
+        t("Generate pictures of your own subjects and interpolate between them."),
     )
     return f"<h1>{escape(title)}</h1><p>{escape(subtitle)}</p>"
 

@@ -69,7 +69,7 @@ def stream_results(
 
     def gallery(previews: list | None = None) -> list:
         done = [(path, one.label) for path, one in zip(paths, finished, strict=True)]
-        return [*done, *[(image, t("taking shape")) for image in previews or []]]
+        return [*done, *[(image, t("preview")) for image in previews or []]]
 
     try:
         with closing(updates):  # type: ignore[type-var]

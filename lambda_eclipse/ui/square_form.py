@@ -90,12 +90,10 @@ class SquareForm(Form):
                 )
             )
         if not form.prompt:
-            raise ValueError(t("The prompt is empty: name both subjects in a short sentence."))
+            raise ValueError(t("The prompt is empty: mention both subjects in a short sentence."))
         a, b = ((noun or "").strip() for noun in (self.noun_a, self.noun_b))
         if not a or not b:
-            raise ValueError(
-                t("Name both subjects with the words that stand for them in the prompt.")
-            )
+            raise ValueError(t("A noun is missing: enter a noun of the prompt for both subjects."))
         return replace(form, noun_a=a, noun_b=b, **paths)
 
     @property

@@ -32,7 +32,7 @@ BLANK = (gr.skip(), gr.skip(), progress_html(), gr.skip())
 NO_CORNERS = [gr.skip()] * len(CORNER_NAMES)
 BEST_STEPS, BEST_COUNT = 2, 4  # steps as a multiple of the stack's default
 MAX_COUNT = 8
-RISK_LEVELS: dict[str, str] = {"low": mark("low"), "some": mark("some"), "high": mark("high")}
+RISK_LEVELS: dict[str, str] = {"low": mark("low"), "some": mark("medium"), "high": mark("high")}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class ComposeActions:
             for blend in blends
         ]
         return meter_html(
-            rows, t("Risk that subjects melt into one"), [f"risk-{blend.level}" for blend in blends]
+            rows, t("Risk of subject blending"), [f"risk-{blend.level}" for blend in blends]
         )
 
     def cost(self, count: float, steps: float) -> str:

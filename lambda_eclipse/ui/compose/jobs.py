@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lambda_eclipse.messages import Text
 from lambda_eclipse.request import Request
 from lambda_eclipse.ui.form import ComposeForm, SlotForm
 from lambda_eclipse.ui.i18n import t
@@ -25,7 +26,7 @@ def request_of(studio: Studio, run: Run, form: ComposeForm) -> Request:
 
     with studio.models.encoders():
         subjects = tuple(embedded(studio, run, slot) for slot in form.subjects)
-    edges = open_picture(form.edge_map, "edge map").convert("RGB") if form.edge_map else None
+    edges = open_picture(form.edge_map, Text("edge map")).convert("RGB") if form.edge_map else None
     return Request(
         form.prompt,
         subjects,
@@ -44,7 +45,7 @@ def paint(studio: Studio, run: Run, form: ComposeForm) -> list[Painted]:
 
     Batches are those of `Studio.generate`, so the bits are the same.
     """
-    run.begin(t("Reading the subjects"))
+    run.begin(t("Encoding the subjects"))
     request = request_of(studio, run, form)
     request.check()
     size = studio.models.stack.batch_size
@@ -52,9 +53,9 @@ def paint(studio: Studio, run: Run, form: ComposeForm) -> list[Painted]:
     for start in range(0, request.count, size):
         count = min(size, request.count - start)
         what = (
-            t("Painting")
+            t("Generating")
             if request.count == 1
-            else t("Painting {count} pictures", count=request.count)
+            else t("Generating {count} pictures", count=request.count)
         )
         span = start / request.count, (start + count) / request.count
         run.begin(what, span, (start, request.count))

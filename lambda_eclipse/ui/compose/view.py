@@ -86,7 +86,7 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
                 go = gr.Button(t("Generate"), variant="primary", scale=3, elem_id="generate")
                 stop = gr.Button(t("Stop"), variant="stop", scale=1, min_width=90, elem_id="stop")
             cost = gr.HTML(
-                t("How long it takes is known after the first picture."),
+                t("A time estimate appears after the first picture."),
                 elem_id="cost",
                 elem_classes="le-cost",
             )
@@ -96,18 +96,16 @@ def compose_view(engine: Engine, visit: gr.State) -> Compose:
                 )
                 with gr.Column(min_width=200):
                     seed = seed_input("seed")
-                    randomize = gr.Checkbox(
-                        label=t("A new seed each time"), value=True, elem_id="randomize"
-                    )
+                    randomize = gr.Checkbox(label=t("Random seed"), value=True, elem_id="randomize")
             with gr.Row(elem_classes="le-actions"):
-                draft = gr.Button(t("Draft: one, quickly"), size="sm", elem_id="preset-draft")
-                best = gr.Button(t("Best: four, with care"), size="sm", elem_id="preset-best")
+                draft = gr.Button(t("Draft: 1 picture, fast"), size="sm", elem_id="preset-draft")
+                best = gr.Button(t("Best: 4 pictures, slow"), size="sm", elem_id="preset-best")
             sampling = sampling_panel()
             edges = edges_panel()
             recipe = recipe_switch("with-recipe")
         with gr.Column(scale=5, min_width=320):
             results = results_panel()
-            examples = example_list(COMPOSE, mark("Examples: one click paints them"), "examples")
+            examples = example_list(COMPOSE, mark("Examples: click to generate"), "examples")
     view = Compose(
         prompt,
         strip,

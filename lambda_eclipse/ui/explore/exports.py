@@ -12,14 +12,14 @@ from PIL import Image
 
 from lambda_eclipse.explore import atlas
 from lambda_eclipse.explore import route as routes
+from lambda_eclipse.messages import StudioError
 from lambda_eclipse.ui.endpoint import takes_form
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import errors_as_messages, reports
 from lambda_eclipse.ui.explore import jobs
 from lambda_eclipse.ui.explore.handlers import BLANK
 from lambda_eclipse.ui.html import progress_html
-from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n import t, translate
 from lambda_eclipse.ui.saving import read_png, save, shareable
 from lambda_eclipse.ui.square_form import FROM_PICTURES, SquareForm
 from lambda_eclipse.ui.visit import Visit
@@ -41,7 +41,7 @@ class ExportActions:
 
         with errors_as_messages():
             if visit.square is None:
-                raise ValueError(t("There is no grid yet: paint one first."))
+                raise ValueError(t("The grid is empty: generate it first."))
             paths = visit.cells_of(visit.square)
             cells = {at: _opened(path) for at, path in paths.items()}
             sheet = write(atlas.sheet(cells, int(size), *_axes(visit.square)), None)
@@ -107,7 +107,7 @@ class ExportActions:
         with errors_as_messages():
             painted = [(path, at) for path, at in visit.frames if Path(path).is_file()]
             if visit.frames_square is None or not painted:
-                raise ValueError(t("There are no frames yet: paint the path first."))
+                raise ValueError(t("The path has no frames: generate it first."))
             mode, seed = visit.frames_square.mode, int(visit.frames_square.seed)
             frames = [routes.Frame(_opened(path), at, seed) for path, at in painted]
             contents = [read_png(path, with_recipe) for path, _ in painted]
@@ -120,8 +120,8 @@ class ExportActions:
             }
             try:
                 files["path.mp4"] = routes.to_mp4(played, float(fps))
-            except ValueError as error:  # not every build of OpenCV encodes MP4
-                gr.Info(told(str(error)), title=t("Please note"))
+            except StudioError as error:  # not every build of OpenCV encodes MP4
+                gr.Info(translate(error.text), title=t("Note"))
         return gr.File(value=[visit.file(*file) for file in files.items()], visible=True)
 
 
@@ -132,7 +132,7 @@ def points_of(route: str, line: Any, frames: int) -> list[routes.Point]:
     points = json.loads(line) if isinstance(line, str) else line
     if not isinstance(points, list) or len(points) < 2:
         raise ValueError(
-            t("Nothing is drawn: draw a line in the square with mouse, finger or arrow keys first.")
+            t("The path is empty: draw a line in the square with mouse, touch or arrow keys.")
         )
     return routes.resample([tuple(map(float, point)) for point in points], frames)
 

@@ -183,7 +183,7 @@ class ExploreActions:
                     yield gr.skip(), progress_html(update)
         # Clients get the last values, which include all cells.
         note = t(
-            "{size} × {size} cells · {new} painted now · seed {seed} · drag across them",
+            "{size} × {size} cells · {new} generated · seed {seed} · drag to browse",
             size=size,
             seed=form.seed,
             new=len(unpainted),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def paint_point(studio: Studio, run: Run, form: SquareForm, x: float, y: float) -> Painted:
     """The picture at a point of the square; x and y in [0, 1]."""
     corners = _corners(studio, run, form)
-    run.begin(t("Painting the point ({x}, {y})", x=f"{x:.2f}", y=f"{y:.2f}"))
+    run.begin(t("Generating the point ({x}, {y})", x=f"{x:.2f}", y=f"{y:.2f}"))
     return _paint(studio, run, form, corners, (x, y))
 
 
@@ -32,7 +32,7 @@ def paint_cells(
     """Paint cells of a size × size grid; report (place, Painted) for each."""
     corners = _corners(studio, run, form)
     for index, cell in enumerate(cells):
-        text = t("Painting cell {number} of {count}", number=index + 1, count=len(cells))
+        text = t("Generating cell {number} of {count}", number=index + 1, count=len(cells))
         run.begin(text, share(index, len(cells)))
         at = place(*cell, size)
         run.emit((at, _paint(studio, run, form, corners, point(at))))
@@ -42,7 +42,7 @@ def paint_frames(studio: Studio, run: Run, form: SquareForm, points: Sequence[Po
     """Paint the points of a path in order; report (point, Painted) for each."""
     corners = _corners(studio, run, form)
     for index, at in enumerate(points):
-        text = t("Painting frame {number} of {count}", number=index + 1, count=len(points))
+        text = t("Generating frame {number} of {count}", number=index + 1, count=len(points))
         run.begin(text, share(index, len(points)))
         run.emit((at, _paint(studio, run, form, corners, at)))
 
@@ -61,7 +61,7 @@ def _corners(studio: Studio, run: Run, form: SquareForm) -> Tensor:
     from lambda_eclipse.keep.reproduction import corners_of
 
     def make() -> Tensor:
-        run.begin(t("Reading the four pictures"))
+        run.begin(t("Encoding the four pictures"))
         if form.corners_from == FROM_PICTURES:
             return corners_of(studio, form.corners)
         with studio.models.encoders():

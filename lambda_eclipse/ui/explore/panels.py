@@ -22,7 +22,7 @@ ROUTE_LABELS: dict[str, str] = {
     "right": mark("right edge"),
     "diagonal": mark("diagonal from top left"),
     "antidiagonal": mark("diagonal from top right"),
-    DRAWN: mark("drawn in the square"),
+    DRAWN: mark("freehand"),
 }
 
 
@@ -48,19 +48,19 @@ def grid_panel(
     """
     actions, exports = ExploreActions(engine), ExportActions(engine)
     visit, pad = square[0], point[-1]
-    with gr.Accordion(t("Atlas: the whole square"), open=True, elem_id="atlas-panel"):
+    with gr.Accordion(t("Grid"), open=True, elem_id="atlas-panel"):
         with gr.Row(elem_classes="le-actions"):
             size = gr.Slider(*GRID_SIDES, 5, step=1, label=t("Grid size"), elem_id="grid-size")
-            go = gr.Button(t("Paint what is missing"), elem_id="grid")
+            go = gr.Button(t("Fill missing cells"), elem_id="grid")
         cost = gr.HTML(elem_id="grid-cost", elem_classes="le-cost")
         cells = gallery(
-            t("Grid: click a cell to go there"),
+            t("Cells: click to move the point"),
             5,
             "cells",
             buttons=["download", "download_all", "fullscreen"],
             allow_preview=False,
         )
-        export = gr.Button(t("Save sheet and zip"), size="sm", elem_id="grid-export")
+        export = gr.Button(t("Export sheet and ZIP"), size="sm", elem_id="grid-export")
         files = _files("grid-files")
     go.click(None, None, progress, js=show_waiting("grid"), **PRIVATE)
     go.click(actions.set_columns, size, cells, queue=False, **PRIVATE)
@@ -88,22 +88,22 @@ def path_panel(
             [(t(text), name) for name, text in ROUTE_LABELS.items()],
             value="diagonal",
             label=t("Route"),
-            info=t("While it is to be drawn, the square draws instead of painting."),
+            info=t("With “freehand”, dragging in the square draws the path."),
             elem_id="route",
         )
-        line = Line(label=t("Points of the drawn line"), visible="hidden", elem_id="line")
+        line = Line(label=t("Points of the freehand path"), visible="hidden", elem_id="line")
         with gr.Row(elem_classes="le-actions"):
             count = gr.Slider(*FRAMES, 12, step=1, label=t("Number of frames"), elem_id="frames")
-            go = gr.Button(t("Paint the path"), elem_id="path-paint")
+            go = gr.Button(t("Generate path"), elem_id="path-paint")
         cost = gr.HTML(elem_id="path-cost", elem_classes="le-cost")
         frames = gallery(t("Frames"), 6, "path-frames", buttons=["download_all", "fullscreen"])
         with gr.Row(elem_classes="le-actions"):
             fps = gr.Slider(
-                *routes.FPS_RANGE, routes.FPS, step=1, label=t("Frames per second"), elem_id="fps"
+                *routes.FPS_RANGE, routes.FPS, step=1, label=t("Frame rate (FPS)"), elem_id="fps"
             )
-            loop = gr.Checkbox(label=t("Forth and back"), value=True, elem_id="loop")
+            loop = gr.Checkbox(label=t("Loop back and forth"), value=True, elem_id="loop")
             export = gr.Button(
-                t("Save GIF, MP4, sheet, JSON and zip"), size="sm", elem_id="path-export"
+                t("Export GIF, MP4, sheet, JSON and ZIP"), size="sm", elem_id="path-export"
             )
         files = _files("path-files")
     route.change(_show_route, route, pad, queue=False, **PRIVATE)

@@ -16,7 +16,7 @@ from lambda_eclipse.ui.square_form import (
 from lambda_eclipse.ui.widgets.pictures import upload
 
 SOURCE_LABELS = {
-    FROM_SUBJECTS: mark("Two versions of two subjects"),
+    FROM_SUBJECTS: mark("Two subjects, two pictures each"),
     FROM_PICTURES: mark("Four pictures"),
 }
 
@@ -49,9 +49,9 @@ def corner_sources() -> Sources:
     with gr.Column(visible=False, elem_id="from-pictures") as pictures:
         gr.HTML(
             t(
-                "Pictures painted here count as what they were painted from, any other "
-                "picture as what CLIP sees in it. “Send to Explore” in Compose puts a "
-                "result here."
+                "Pictures generated here use the image embedding in their recipe, other "
+                "pictures their CLIP embedding. “Send to Explore” in Compose fills a "
+                "corner."
             ),
             elem_id="corners-about",
         )
@@ -61,9 +61,9 @@ def corner_sources() -> Sources:
                     widgets[name] = upload(t(CORNER_LABELS[name]), 150, f"corner-{name}")
         with gr.Row(elem_classes="le-send"):
             corner = corner_choice(
-                t("Or paint the form of Compose, as a draft, to be the corner"), "form-corner"
+                t("Generate a corner from the Compose settings (draft)"), "form-corner"
             )
-            send = gr.Button(t("Paint this corner"), min_width=120, elem_id="form-to-corner")
+            send = gr.Button(t("Generate corner"), min_width=120, elem_id="form-to-corner")
     source.change(
         lambda name: [gr.update(visible=name == one) for one in (FROM_SUBJECTS, FROM_PICTURES)],
         source,
@@ -79,7 +79,7 @@ def _subject(letter: str, hint: str) -> dict[str, gr.components.Component]:
     with gr.Group(elem_classes=f"le-slot{'AB'.index(letter)}"):
         widgets: dict[str, gr.components.Component] = {
             f"noun_{low}": gr.Textbox(
-                label=t("Subject {letter}: its word in the prompt", letter=letter),
+                label=t("Noun of subject {letter}", letter=letter),
                 placeholder=hint,
                 max_lines=1,
                 elem_id=f"noun-{low}",

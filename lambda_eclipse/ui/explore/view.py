@@ -69,13 +69,13 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
     with gr.Row(elem_classes="le-main"):
         with gr.Column(scale=5, min_width=320):
             examples = example_list(
-                EXPLORE, mark("Examples: one click paints the middle"), "explore-examples"
+                EXPLORE, mark("Examples: click to generate the center"), "explore-examples"
             )
             sources = corner_sources()
             mode = gr.Radio(
-                [(t("slerp: along the sphere"), "slerp"), (t("lerp: straight"), "lerp")],
+                [(t("Spherical (slerp)"), "slerp"), (t("Linear (lerp)"), "lerp")],
                 value="slerp",
-                label=t("Way between embeddings"),
+                label=t("Interpolation"),
                 elem_id="mode",
             )
             with gr.Row(elem_classes="le-send"):
@@ -87,17 +87,19 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
             with gr.Row(elem_classes="le-stage"):
                 with gr.Column(min_width=260):
                     pad = SquarePad(elem_id="pad")
-                    x = gr.Slider(0, 1, 0.5, step=0.01, label=t("Across"), elem_id="x")
-                    y = gr.Slider(0, 1, 0.5, step=0.01, label=t("Down"), elem_id="y")
+                    x = gr.Slider(0, 1, 0.5, step=0.01, label=t("Horizontal"), elem_id="x")
+                    y = gr.Slider(0, 1, 0.5, step=0.01, label=t("Vertical"), elem_id="y")
                 with gr.Column(min_width=260):
-                    picture = result_picture(t("The picture at this point"), 330, "point")
-                    render = gr.Button(t("Paint this point"), variant="primary", elem_id="render")
+                    picture = result_picture(t("Picture at this point"), 330, "point")
+                    render = gr.Button(
+                        t("Generate this point"), variant="primary", elem_id="render"
+                    )
                     stop = gr.Button(t("Stop"), variant="stop", elem_id="explore-stop")
             instructions = LazyText(
                 lambda: progress_html(
                     note=t(
-                        "Drag the dot, or use the arrow keys: a quick picture while it moves, "
-                        "a full one at rest."
+                        "Drag the point or use the arrow keys: it shows a fast preview while "
+                        "moving and the final picture when it stops."
                     )
                 )
             )

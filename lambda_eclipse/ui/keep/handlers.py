@@ -21,8 +21,7 @@ from lambda_eclipse.ui.form import (
     SlotsForm,
     slot_values,
 )
-from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n import t, translate
 from lambda_eclipse.ui.results import jobs
 from lambda_eclipse.ui.results.handlers import BLANK, chosen_entry, form_values
 from lambda_eclipse.ui.saving import png_bytes, stream_results
@@ -72,17 +71,16 @@ class KeepActions:
         with errors_as_messages():
             recipe = read(file)
             models = visit.studio(self.engine.wait()).models
-            differences = [told(str(line)) for line in check(recipe, models)]
+            differences = [translate(line) for line in check(recipe, models)]
             clip = recipe.stack, recipe.weights["clip"]
             same_clip = clip == (models.stack.name, checksums_of(models)["clip"])
             form = _form_of(visit, recipe, same_clip)
         lines = "".join(
             f"<li>{escape(line)}</li>"
-            for line in differences
-            or [t("Nothing is different here: the picture comes out the same.")]
+            for line in differences or [t("No differences: the picture is reproduced exactly.")]
         )
         if differences:  # the page switches to the form, where the list is not visible
-            gr.Warning(f"<ul>{lines}</ul>", title=t("Please note"))
+            gr.Warning(f"<ul>{lines}</ul>", title=t("Note"))
         return [*form.to_values(), f'<ul class="le-found">{lines}</ul>']
 
     @reports(BLANK)
@@ -108,10 +106,10 @@ class KeepActions:
         if event.index < len(entries):
             visit.choose(entries[event.index])
         if not visit.chosen:
-            return escape(t("Click a picture to choose it."))
+            return escape(t("Select a picture first."))
         painted = visit.chosen[-1].painted
         prompt = painted.recipe.request.prompt
-        return escape(t("Chosen: {label}, “{prompt}”.", label=painted.label, prompt=prompt))
+        return escape(t("Selected: {label}, “{prompt}”.", label=painted.label, prompt=prompt))
 
     def restore_chosen(self, visit: Visit) -> list[Any]:
         """The form that the chosen picture of the history was painted from."""

@@ -40,48 +40,47 @@ def keep_view(engine: Engine, visit: gr.State, compose: Compose) -> Keep:
             _section(
                 mark("Restore"),
                 mark(
-                    "A PNG painted here carries its recipe: drop it anywhere on this page, "
-                    "and the form comes back and the picture is painted again."
+                    "A generated PNG contains its recipe: drop it anywhere on this page to "
+                    "restore the settings and reproduce the picture."
                 ),
                 "restore-about",
             )
             file = _png_file(t("PNG with a recipe"), "restore-file")
             differences = gr.HTML(elem_id="restore-found", elem_classes="le-news")
             _section(
-                mark("Shelf"),
+                mark("Subject library"),
                 mark(
-                    "Your concept cards of this visit, and the subjects that come with the "
-                    "program. A click puts one into a slot."
+                    "Your concept cards of this session and the built-in subjects. Click one "
+                    "to load it into a slot."
                 ),
                 "shelf-about",
             )
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
-            number = gr.Radio(slots, value=1, label=t("Into slot"), elem_id="shelf-slot")
+            number = gr.Radio(slots, value=1, label=t("Slot"), elem_id="shelf-slot")
             shelf = choices(t("Subjects"), 5, "shelf")
             loaded = gr.HTML(elem_id="shelf-note", elem_classes="le-news")
-            card = _png_file(t("Concept card from a file"), "shelf-file")
+            card = _png_file(t("Load concept card"), "shelf-file")
         with gr.Column(min_width=320):
             _section(
                 mark("History"),
-                mark("The pictures of this visit. Nobody else sees them."),
+                mark("Pictures of this session. Only you can see them."),
                 "history-about",
             )
             buttons = ["download", "download_all", "fullscreen"]
-            history = gallery(t("Pictures of this visit"), 4, "history", buttons=buttons)
+            history = gallery(t("Pictures of this session"), 4, "history", buttons=buttons)
             chosen = gr.HTML(
-                t("Click a picture to choose it."), elem_id="history-chosen", elem_classes="le-news"
+                t("Select a picture first."), elem_id="history-chosen", elem_classes="le-news"
             )
-            restore = gr.Button(t("Bring back its form"), elem_id="history-restore")
+            restore = gr.Button(t("Restore settings"), elem_id="history-restore")
             _section(
                 mark("Your data"),
                 mark(
-                    "Uploads and pictures are deleted an hour after they came, and at once "
-                    "by this button: everything of this visit, on the server and in this "
-                    "browser."
+                    "Uploads and pictures are deleted after one hour. This button deletes all "
+                    "data of this session now, on the server and in this browser."
                 ),
                 "delete-about",
             )
-            delete = gr.Button(t("Delete everything of mine"), variant="stop", elem_id="delete")
+            delete = gr.Button(t("Delete my data"), variant="stop", elem_id="delete")
     results = compose.results
     restored = file.upload(actions.restore, [visit, file], [*compose.form, differences], **PRIVATE)
     reproduced = restored.success(

@@ -40,7 +40,7 @@ class ResultsActions:
         prompt = painted.recipe.request.prompt
         text = escape(
             t(
-                "Chosen: {label}, “{prompt}”. A second click on another one compares the two.",
+                "Selected: {label}, “{prompt}”. Select another picture to compare the two.",
                 label=painted.label,
                 prompt=prompt,
             )
@@ -57,7 +57,7 @@ class ResultsActions:
         without = (
             cost_text(pace, subjects, steps)
             if subjects
-            else t("This picture has no subjects to leave out.")
+            else t("This picture has no subjects to remove.")
         )
         return cost_text(pace, int(number), steps), without
 
@@ -81,7 +81,7 @@ class ResultsActions:
         """Paint the chosen picture again, without each of its subjects in turn."""
         recipe = chosen_entry(visit).painted.recipe
         if not recipe.request.subjects:
-            raise ValueError(t("This picture has no subjects to leave out."))
+            raise ValueError(t("This picture has no subjects to remove."))
         yield from self._paint(visit, with_recipe, jobs.leave_one_out, recipe)
 
     def _paint(
@@ -100,7 +100,10 @@ def form_values(entry: HistoryEntry) -> list[Any]:
     """The values of the Compose form that a picture was painted from."""
     form, sampling = entry.form, entry.painted.recipe.request.sampling
     if form is None:
-        raise gr.Error(t("This picture did not come from the Compose form."), print_exception=False)
+        raise gr.Error(
+            t("This picture was not generated in Compose: it has no settings to restore."),
+            print_exception=False,
+        )
     drawn = form.layout == EDGES_DRAWN
     return form.to_values(
         steps=sampling.steps,
@@ -112,5 +115,5 @@ def form_values(entry: HistoryEntry) -> list[Any]:
 def chosen_entry(visit: Visit) -> HistoryEntry:
     """The picture chosen last; gr.Error without any."""
     if not visit.chosen:
-        raise gr.Error(t("Click a picture to choose it."), print_exception=False)
+        raise gr.Error(t("Select a picture first."), print_exception=False)
     return visit.chosen[-1]

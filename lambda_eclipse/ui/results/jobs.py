@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n import t, translate
 from lambda_eclipse.ui.jobs import Painted, with_recipes
 from lambda_eclipse.ui.run import Run, share
 
@@ -23,8 +22,8 @@ def leave_one_out(studio: Studio, run: Run, recipe: Recipe) -> list[Painted]:
     requests = variations.leave_one_out(request)
     finished: list[Painted] = []
     for index, (name, one) in enumerate(requests):
-        label = told(str(name))
-        run.begin(t("Painting it {label}", label=label), share(index, len(requests)))
+        label = translate(name)
+        run.begin(t("Generating {label}", label=label), share(index, len(requests)))
         [painted] = with_recipes(studio, one, studio.generate(one, run.on_step))
         finished.append(replace(painted, label=label))
         run.emit(list(finished))
@@ -42,7 +41,7 @@ def vary(studio: Studio, run: Run, painted: Painted, count: int, angle_deg: floa
     finished: list[Painted] = []
     # One by one: a picture painted from an embedding is reproduced alone.
     for index in range(count):
-        what = t("Painting variation {number} of {count}", number=index + 1, count=count)
+        what = t("Generating variation {number} of {count}", number=index + 1, count=count)
         run.begin(what, share(index, count))
         [variation] = studio.paint(
             embeddings[index : index + 1], [picture.seed], request.sampling, run.on_step
@@ -60,9 +59,9 @@ def reproduce(studio: Studio, run: Run, recipe: Recipe) -> list[Painted]:
     from lambda_eclipse.insight.likeness import likeness
     from lambda_eclipse.keep import reproduction
 
-    run.begin(t("Painting it again"))
+    run.begin(t("Reproducing"))
     picture = reproduction.reproduce(studio, recipe, run.on_step)
     scores = likeness(studio, picture.image, recipe.request) if recipe.embedding is None else None
-    painted = Painted(picture, recipe, scores, t("seed {seed}, again", seed=picture.seed))
+    painted = Painted(picture, recipe, scores, t("seed {seed}, reproduced", seed=picture.seed))
     run.emit([painted])
     return [painted]

@@ -55,7 +55,7 @@ def results_panel() -> Results:
     instructions = LazyText(
         lambda: progress_html(
             note=t(
-                "Add a picture, name it with a word of the prompt, press Generate. Or "
+                "Add a picture, enter its noun from the prompt, then click Generate. Or "
                 "click an example."
             )
         )
@@ -66,10 +66,10 @@ def results_panel() -> Results:
 
 
 def _chosen_panel() -> Chosen:
-    with gr.Accordion(t("With the chosen picture"), open=False, elem_id="chosen-panel") as panel:
-        text = gr.HTML(t("Click a picture to choose it."), elem_id="chosen", elem_classes="le-news")
+    with gr.Accordion(t("Selected picture"), open=False, elem_id="chosen-panel") as panel:
+        text = gr.HTML(t("Select a picture first."), elem_id="chosen", elem_classes="le-news")
         compare = gr.ImageSlider(
-            label=t("The two chosen last"),
+            label=t("Comparison"),
             interactive=False,
             format="png",
             type="filepath",
@@ -78,10 +78,10 @@ def _chosen_panel() -> Chosen:
         )
         with gr.Row(elem_classes="le-send"):
             slots = list(range(1, paper.MAX_SUBJECTS + 1))
-            slot = gr.Radio(slots, value=1, label=t("As subject"), elem_id="to-slot-number")
+            slot = gr.Radio(slots, value=1, label=t("Subject slot"), elem_id="to-slot-number")
             to_slot = gr.Button(t("Use as subject"), min_width=120, elem_id="to-slot")
         with gr.Row(elem_classes="le-send"):
-            corner = corner_choice(t("As corner of the square"), "to-corner-name")
+            corner = corner_choice(t("Corner of the square"), "to-corner-name")
             to_corner = gr.Button(t("Send to Explore"), min_width=120, elem_id="to-corner")
         with gr.Row():
             angle = gr.Slider(
@@ -89,18 +89,24 @@ def _chosen_panel() -> Chosen:
                 90,
                 25,
                 step=5,
-                label=t("How far, in degrees"),
+                label=t("Distance (degrees)"),
                 min_width=200,
                 elem_id="vary-angle",
             )
             number = gr.Slider(
-                1, 8, 4, step=1, label=t("How many"), min_width=200, elem_id="vary-number"
+                1,
+                8,
+                4,
+                step=1,
+                label=t("Number of variations"),
+                min_width=200,
+                elem_id="vary-number",
             )
-        vary, vary_cost = _button_with_cost(t("Paint variations"), "vary")
+        vary, vary_cost = _button_with_cost(t("Generate variations"), "vary")
         without, without_cost = _button_with_cost(
-            t("Paint it without each subject"), "leave-one-out"
+            t("Generate without each subject"), "leave-one-out"
         )
-        restore = gr.Button(t("Bring back its form"), elem_id="restore-chosen")
+        restore = gr.Button(t("Restore settings"), elem_id="restore-chosen")
     return Chosen(
         panel,
         text,

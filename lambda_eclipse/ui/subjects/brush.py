@@ -35,7 +35,7 @@ def mask_of_canvas(canvas: Canvas | None, size: tuple[int, int]) -> Image.Image:
     """
     mask = painted_area(canvas, SIDE_PX, MIN_ALPHA).crop(_box(size))
     if not mask.getbbox():
-        raise ValueError(t("Nothing is painted: paint over the subject first."))
+        raise ValueError(t("The mask is empty: paint over the subject first."))
     return mask.resize(size)
 
 

@@ -28,7 +28,7 @@ class SubjectEditor:
 
 def subject_editor() -> SubjectEditor:
     """Lay out the editor, closed until a slot's button opens it."""
-    with gr.Accordion(t("Masks and words"), open=False, elem_id="bench") as panel:
+    with gr.Accordion(t("Masks and nouns"), open=False, elem_id="bench") as panel:
         number = gr.Radio(
             list(range(1, paper.MAX_SUBJECTS + 1)),
             value=1,
@@ -37,19 +37,19 @@ def subject_editor() -> SubjectEditor:
         )
         nouns = gr.Radio(
             [],
-            label=t("Words that fit it"),
-            info=t("One click names the subject, and mentions it in the prompt."),
+            label=t("Suggested nouns"),
+            info=t("Click a noun to use it and add it to the prompt."),
             elem_id="words",
         )
-        candidates = choices(t("Masks to choose from"), 4, "candidates")
+        candidates = choices(t("Mask candidates"), 4, "candidates")
         gr.HTML(
-            t("Paint what belongs to the subject, erase what does not."),
+            t("Paint over the subject, erase everything else."),
             elem_id="brush-info",
             elem_classes="le-note",
         )
         with gr.Column() as canvas_column:
             painting = canvas(
-                t("Mend the mask"),
+                t("Edit mask"),
                 brush.SIDE_PX,
                 brush.COLOUR,
                 brush_px=14,
@@ -58,11 +58,11 @@ def subject_editor() -> SubjectEditor:
                 elem_id="brush",
             )
         with gr.Row():
-            apply = _button(t("Use the painted mask"), "brush-apply", "primary")
-            automatic = _button(t("Use the automatic mask"), "mask-automatic")
+            apply = _button(t("Apply painted mask"), "brush-apply", "primary")
+            automatic = _button(t("Use automatic mask"), "mask-automatic")
             card = _button(t("Save as concept card"), "card-save")
         card_file = gr.File(
-            label=t("Concept card: load it into any slot, now or later"),
+            label=t("Concept card (PNG): load it into any slot"),
             interactive=False,
             visible=False,
             elem_id="card-file",

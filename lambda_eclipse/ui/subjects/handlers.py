@@ -21,15 +21,15 @@ from lambda_eclipse.ui.subjects.brush import mask_of_canvas, with_mask
 from lambda_eclipse.ui.visit import Visit
 
 MASK_NOTES: dict[str, str] = {
-    "alpha": mark("Cut out by its transparency"),
-    "plain": mark("Cut out from its plain ground"),
-    "rembg": mark("Cut out automatically"),
-    "grabcut": mark("Cut out by its colours"),
-    "painted": mark("Cut out by hand"),
-    "whole": mark("No subject found: all of it is used"),
+    "alpha": mark("Mask from transparency"),
+    "plain": mark("Mask from plain background"),
+    "rembg": mark("Automatic mask"),
+    "grabcut": mark("Mask from colors"),
+    "painted": mark("Painted mask"),
+    "whole": mark("No subject found: using the whole picture"),
 }
-CARD_NOTE = mark("Known from its concept card")
-CANDIDATE_LABELS = MASK_NOTES | {"whole": mark("The whole picture")}
+CARD_NOTE = mark("From a concept card")
+CANDIDATE_LABELS = MASK_NOTES | {"whole": mark("Whole picture")}
 NO_CHANGE = [gr.skip()] * (paper.MAX_SUBJECTS + 1)
 
 

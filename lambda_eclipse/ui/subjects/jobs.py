@@ -30,7 +30,7 @@ def propose_nouns(studio: Studio, run: Run, slot: SlotForm) -> list[tuple[str, f
     """
     from lambda_eclipse.images import flatten, open_picture
 
-    run.begin(t("Looking for words"))
+    run.begin(t("Suggesting nouns"))
     with studio.models.encoders() as (clip, _):
         embedding = embedded(studio, run, slot).embedding
         whole = flatten(open_picture(slot.picture)) if slot.mask is None else None
@@ -42,6 +42,6 @@ def concept_card(studio: Studio, run: Run, slot: SlotForm) -> bytes:
     """The concept card of a subject, as a PNG file."""
     from lambda_eclipse.keep.card import Card, write_card
 
-    run.begin(t("Reading the subject"))
+    run.begin(t("Encoding the subject"))
     with studio.models.encoders():
         return write_card(Card.from_subject(studio, subject_of(studio, slot)))

@@ -19,7 +19,7 @@ MAX_STRENGTH = 1.5
 TOOL_LABELS: dict[str, str] = {
     "left": mark("Move subject {number} to the left"),
     "right": mark("Move subject {number} to the right"),
-    "edit": mark("Mask and words of subject {number}"),
+    "edit": mark("Edit mask and noun of subject {number}"),
     "remove": mark("Remove subject {number}"),
 }
 
@@ -62,7 +62,7 @@ def _slot(number: int) -> Slot:
     with gr.Column(min_width=140, elem_classes=["le-slot", f"le-slot{number - 1}"]):
         picture = upload(t("Subject {number}", number=number), 160, f"picture-{number}")
         noun = gr.Textbox(
-            label=t("Word in prompt"),
+            label=t("Noun in prompt"),
             placeholder=HINTS[number - 1],
             max_lines=1,
             elem_id=f"noun-{number}",
@@ -75,7 +75,7 @@ def _slot(number: int) -> Slot:
             with gr.Row(elem_classes="le-views"):
                 overlay = _view(t("Mask of subject {number}", number=number), f"overlay-{number}")
                 cutout = _view(
-                    t("What the model sees of subject {number}", number=number), f"seen-{number}"
+                    t("Model input for subject {number}", number=number), f"seen-{number}"
                 )
             note = gr.HTML(elem_id=f"seen-note-{number}", elem_classes=["le-note", "le-news"])
             strength = gr.Slider(
@@ -87,7 +87,7 @@ def _slot(number: int) -> Slot:
                 elem_id=f"strength-{number}",
             )
         mask = gr.Image(
-            label=t("Mask chosen for subject {number}", number=number),
+            label=t("Selected mask of subject {number}", number=number),
             type="filepath",
             image_mode=None,
             visible="hidden",
@@ -95,7 +95,7 @@ def _slot(number: int) -> Slot:
         )
         mention = gr.Number(
             0,
-            label=t("Mention of subject {number}, 0 for the first", number=number),
+            label=t("Occurrence of subject {number} in the prompt, 0 for the first", number=number),
             precision=0,
             minimum=0,
             visible="hidden",

@@ -65,7 +65,7 @@ class TeachActions:
     def _finished(self, visit: Visit, finetuned: FinetunedDecoder) -> tuple:
         visit.set_decoder(finetuned)
         note = progress_html(
-            note=t("Learned for {steps} steps. Compare before and after.", steps=finetuned.steps)
+            note=t("Fine-tuned for {steps} steps. Compare before and after.", steps=finetuned.steps)
         )
         after = _file(visit, "after", finetuned.after)
         return gr.skip(), gr.skip(), after, note, self.state(visit)
@@ -73,7 +73,10 @@ class TeachActions:
     def use(self, visit: Visit) -> str:
         """Paint with the finetuned decoder from now on; the state."""
         if visit.finetuned is None:
-            raise gr.Error(t("It has learned nothing yet: teach it first."), print_exception=False)
+            raise gr.Error(
+                t("The decoder is not fine-tuned: run the fine-tuning first."),
+                print_exception=False,
+            )
         visit.use_finetuned(True)
         return self.state(visit)
 
@@ -85,16 +88,13 @@ class TeachActions:
     def state(self, visit: Visit) -> str:
         """Which decoder this visit uses, in a sentence."""
         if visit.finetuned is None:
-            return escape(t("Your pictures are painted by the decoder as it came."))
+            return escape(t("In use: original decoder."))
         steps = visit.finetuned.steps
         if visit.uses_finetuned:
-            return escape(
-                t("Your pictures are painted with what it learned in {steps} steps.", steps=steps)
-            )
+            return escape(t("In use: decoder fine-tuned for {steps} steps.", steps=steps))
         return escape(
             t(
-                "It has learned for {steps} steps. Your pictures are still painted by "
-                "the decoder as it came.",
+                "Fine-tuned for {steps} steps. In use: original decoder.",
                 steps=steps,
             )
         )
@@ -107,8 +107,8 @@ class TeachActions:
         if not settings.on_page:
             return escape(
                 t(
-                    "This stack is too large to learn here. On a machine with a large "
-                    "card, python -m train.finetune teaches it."
+                    "This stack is too large to fine-tune here: run python -m train.finetune "
+                    "on a machine with a large GPU."
                 )
             )
         return duration_text(self.engine.pace.training_seconds(int(steps), settings.batch))

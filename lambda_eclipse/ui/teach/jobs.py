@@ -37,13 +37,15 @@ class LessonForm:
 def read_form(pictures: Sequence[str] | None, noun: str, prompt: str, steps: float) -> LessonForm:
     """Check the form of a lesson; ValueError names what is missing."""
     if not pictures:
-        raise ValueError(t("There are no pictures to learn from: add a few of one subject."))
+        raise ValueError(t("Training pictures are missing: add a few pictures of one subject."))
     if len(pictures) > MAX_PICTURES:
-        raise ValueError(t("Too many pictures: give {most} at most.", most=MAX_PICTURES))
+        raise ValueError(t("Too many pictures: add {most} at most.", most=MAX_PICTURES))
     if not (noun or "").strip():
-        raise ValueError(t("Name the subject with a word, such as “cat”."))
+        raise ValueError(t("The noun is missing: enter one, such as “cat”."))
     if not STEPS[0] <= steps <= STEPS[1]:
-        raise ValueError(t("A lesson has {low} to {high} steps.", low=STEPS[0], high=STEPS[1]))
+        raise ValueError(
+            t("Training steps out of range: choose {low} to {high}.", low=STEPS[0], high=STEPS[1])
+        )
     noun = noun.strip()
     return LessonForm(tuple(pictures), noun, (prompt or "").strip() or f"a {noun}", int(steps))
 
@@ -58,11 +60,11 @@ def teach(studio: Studio, run: Run, form: LessonForm) -> FinetunedDecoder | None
     if not settings.on_page:
         raise ValueError(
             t(
-                "This stack is too large to learn here. On a machine with a large "
-                "card, python -m train.finetune teaches it."
+                "This stack is too large to fine-tune here: run python -m train.finetune "
+                "on a machine with a large GPU."
             )
         )
-    run.begin(t("Reading the subject"))
+    run.begin(t("Encoding the subject"))
     pictures = [open_picture(path) for path in form.pictures]
     embedding = studio.subject_embedding(Subject(form.noun, pictures[0]))
     request = Request(form.prompt, (Subject(form.noun, embedding=embedding),), seed=SEED)
@@ -70,7 +72,7 @@ def teach(studio: Studio, run: Run, form: LessonForm) -> FinetunedDecoder | None
     concepts = finetune.read_concepts(models, pictures, settings.cut_out)
     lesson = finetune.begin(models.decoder, concepts, settings)
     run.emit(StartedLesson(lesson, request, concepts.pictures, before.image))
-    run.begin(t("Learning"))
+    run.begin(t("Fine-tuning"))
     for _ in finetune.learn(lesson, form.steps):
         if not run.on_training_step(lesson.done, form.steps):
             return None

@@ -16,20 +16,19 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
     """Lay out the panel, closed, and wire it; returns the events that finetune."""
     actions = TeachActions(engine)
     with gr.Accordion(
-        t("Teach it my subject (optional)"), open=False, elem_id="teach-panel"
+        t("Fine-tune on a subject (optional)"), open=False, elem_id="teach-panel"
     ) as panel:
         gr.HTML(
             t(
-                "The decoder learns to paint one subject better, from a few pictures "
-                "of it. Only this visit can use what it learned, and nobody else's "
-                "pictures change."
+                "Fine-tune the decoder on a few pictures of one subject to improve its "
+                "likeness. The result is available in this session only."
             ),
             elem_id="teach-about",
         )
         with gr.Row():
             with gr.Column(scale=6, min_width=320):
                 files = gr.File(
-                    label=t("Pictures of one subject"),
+                    label=t("Training pictures of one subject"),
                     file_count="multiple",
                     file_types=["image"],
                     type="filepath",
@@ -37,9 +36,9 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
                     elem_id="teach-pictures",
                 )
                 with gr.Row():
-                    noun = gr.Textbox(label=t("Word in prompt"), max_lines=1, elem_id="teach-noun")
+                    noun = gr.Textbox(label=t("Noun in prompt"), max_lines=1, elem_id="teach-noun")
                     prompt = gr.Textbox(
-                        label=t("Prompt of the picture before and after"),
+                        label=t("Prompt for the comparison"),
                         max_lines=2,
                         elem_id="teach-prompt",
                     )
@@ -47,14 +46,14 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
                     *STEPS,
                     DEFAULT_STEPS,
                     step=10,
-                    label=t("Steps of learning"),
+                    label=t("Training steps"),
                     elem_id="teach-steps",
                 )
                 with gr.Row(elem_classes="le-actions"):
-                    go = gr.Button(t("Teach"), variant="primary", scale=3, elem_id="teach")
+                    go = gr.Button(t("Fine-tune"), variant="primary", scale=3, elem_id="teach")
                     stop = gr.Button(t("Stop"), variant="stop", min_width=90, elem_id="teach-stop")
                 cost = gr.HTML(
-                    t("How long it takes is known after the first picture."),
+                    t("A time estimate appears after the first picture."),
                     elem_id="teach-cost",
                     elem_classes="le-cost",
                 )
@@ -63,15 +62,15 @@ def teach_panel(engine: Engine, visit: gr.State) -> list[Any]:
                 with gr.Row():
                     before = result_picture(t("Before"), 220, "teach-before", min_width=120)
                     after = result_picture(t("After"), 220, "teach-after", min_width=120)
-                examples = choices(t("What it learns from"), 5, "teach-seen")
+                examples = choices(t("Prepared training pictures"), 5, "teach-seen")
                 state = gr.HTML(
-                    t("Your pictures are painted by the decoder as it came."),
+                    t("In use: original decoder."),
                     elem_id="teach-state",
                     elem_classes=["le-news", "le-cost"],
                 )
                 with gr.Row():
-                    use = gr.Button(t("Use it"), elem_id="teach-use")
-                    forget = gr.Button(t("Forget it"), elem_id="teach-forget")
+                    use = gr.Button(t("Use fine-tuned decoder"), elem_id="teach-use")
+                    forget = gr.Button(t("Discard fine-tuning"), elem_id="teach-forget")
     outputs = [examples, before, after, progress, state]
     go.click(None, None, None, progress, js=show_waiting("teach-after"), **PRIVATE)
     finetuned = go.click(

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from lambda_eclipse.messages import Text
 from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import errors_as_messages
@@ -29,7 +30,7 @@ LINE_COLOUR = "#ffffff"
 LAYOUT_LABELS = {
     EDGES_OFF: mark("Off"),
     EDGES_FROM_PICTURE: mark("From a picture"),
-    EDGES_DRAWN: mark("Drawn by hand"),
+    EDGES_DRAWN: mark("Drawing"),
 }
 BACKGROUND = Image.new("RGB", (CANVAS_PX, CANVAS_PX), "black")
 
@@ -100,7 +101,7 @@ class EdgesActions:
         from lambda_eclipse.images import open_picture
 
         with errors_as_messages():
-            image = open_picture(picture, "edge picture")
+            image = open_picture(picture, Text("edge picture"))
             return edge_map(image, int(low), int(high), size_px=VIEW_PX)
 
     def draw(self, visit: Visit, value: Canvas | None) -> str | None:
@@ -134,12 +135,10 @@ def show_columns(layout: str) -> list[Any]:
 def edges_panel() -> Edges:
     """Lay out the panel, closed and switched off."""
     with gr.Accordion(
-        t("Layout from edges (optional)"), open=False, elem_id="edges-panel"
+        t("Edge control (Canny, optional)"), open=False, elem_id="edges-panel"
     ) as panel:
         choices = [(t(text), name) for name, text in LAYOUT_LABELS.items()]
-        layout = gr.Radio(
-            choices, value=EDGES_OFF, label=t("Edges say where things go"), elem_id="edges-source"
-        )
+        layout = gr.Radio(choices, value=EDGES_OFF, label=t("Edge source"), elem_id="edges-source")
         with gr.Row():
             with gr.Column(visible=False, min_width=200, elem_id="edges-by-picture") as by_picture:
                 picture = upload(t("Picture"), 200, "edges-from")

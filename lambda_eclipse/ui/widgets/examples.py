@@ -30,8 +30,8 @@ class Example:
 
 ONE = mark("One subject")
 TWO = mark("Two subjects")
-EDGES = mark("With edges")
-WORDS = mark("Words only")
+EDGES = mark("Edge control")
+WORDS = mark("Text only")
 
 COMPOSE = (
     Example(ONE, "a cat on the beach", (("cat", "cat-1.png"),), seed=1),

@@ -31,7 +31,7 @@ def sampling_panel(prefix: str = "") -> SamplingPanel:
             STACK_DEFAULT,
             step=1,
             label=t("Steps"),
-            info=t("0: as is best for the stack, guidance too"),
+            info=t("0: the stack's default steps and guidance"),
             elem_id=f"{prefix}steps",
         )
         guidance = gr.Slider(
@@ -39,7 +39,7 @@ def sampling_panel(prefix: str = "") -> SamplingPanel:
             20,
             paper.GUIDANCE,
             step=0.5,
-            label=t("Guidance"),
+            label=t("Guidance scale"),
             elem_id=f"{prefix}guidance",
         )
     return SamplingPanel(steps, guidance)
@@ -61,10 +61,10 @@ def seed_input(elem_id: str, **options: Any) -> gr.Number:
 def recipe_switch(elem_id: str) -> gr.Checkbox:
     """Whether PNGs carry their recipe."""
     return gr.Checkbox(
-        label=t("Write the recipe into each PNG"),
+        label=t("Save the recipe in each PNG"),
         info=t(
-            "It lets anyone paint the picture again, and holds what the model "
-            "knows of your subjects, but no photo."
+            "The recipe reproduces the picture. It contains the embeddings of your "
+            "subjects, not their photos."
         ),
         value=True,
         elem_id=elem_id,

@@ -10,8 +10,8 @@ from typing import Any
 
 import gradio as gr
 
-from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.messages import StudioError
+from lambda_eclipse.ui.i18n import t, translate
 
 # One listener on the component: its content is replaced with every typed letter.
 SCRIPT = """
@@ -57,13 +57,13 @@ def read(
     spans: dict[int, tuple[int, int]] = {}
     try:
         spans = dict(enumerate(tokenizer.assign(prompt, nouns, bound)))
-    except ValueError as error:
-        warnings.append(told(str(error)))
+    except StudioError as error:
+        warnings.append(translate(error.text))
         for index, noun in enumerate(nouns):  # what can be bound is shown all the same
             try:
                 spans[index] = tokenizer.assign(prompt, [noun], [bound[index]])[0]
-            except ValueError as other:
-                line = told(str(other))
+            except StudioError as other:
+                line = translate(other.text)
                 warnings += [line] * (line not in warnings)
     for index, span in spans.items():
         found = tokenizer.occurrences(prompt, nouns[index])
@@ -74,8 +74,7 @@ def read(
         if len(found) > same and not mentions[index]:
             warnings.append(
                 t(
-                    "“{noun}” occurs {count} times. The first one is the subject; click "
-                    "another one to choose that.",
+                    "“{noun}” occurs {count} times. The first is used; click another to use it.",
                     noun=nouns[index],
                     count=len(found),
                 )
@@ -84,7 +83,7 @@ def read(
         if _letters(word) != _letters(nouns[index]):
             warnings.append(
                 t(
-                    "“{noun}” stands in the prompt as “{word}”: all of them look alike.",
+                    "“{noun}” is plural in the prompt (“{word}”): all instances look alike.",
                     noun=nouns[index],
                     word=word,
                 )
@@ -92,7 +91,11 @@ def read(
     if len(pieces) > limit:
         rest = " ".join(pieces[limit:])
         warnings.append(
-            t("Only the first {limit} tokens are read. Not read: {rest}", limit=limit, rest=rest)
+            t(
+                "Prompt too long: only the first {limit} tokens are used. Ignored: {rest}",
+                limit=limit,
+                rest=rest,
+            )
         )
     chips = []
     for at, text in enumerate(pieces, start=1):  # position 0 is the start-of-text token
@@ -107,7 +110,7 @@ def strip_html(chips: Sequence[Chip], warnings: Sequence[str] = ()) -> str:
     drawn = "".join(_chip(chip) for chip in chips)
     lines = "".join(f"<li>{escape(line)}</li>" for line in warnings)
     below = f'<ul class="le-warn">{lines}</ul>' if lines else ""
-    label = escape(t("The prompt as the model reads it"), quote=True)
+    label = escape(t("Tokens of the prompt"), quote=True)
     row = f'<div class="le-strip" role="group" aria-label="{label}">{drawn}</div>' if drawn else ""
     return row + below
 
@@ -130,7 +133,7 @@ def _chip(chip: Chip) -> str:
     if chip.choice is not None:
         subject, mention = chip.choice
         label = escape(
-            t("Let “{word}” here be subject {number}", number=subject + 1, word=chip.text),
+            t("Use this “{word}” as subject {number}", number=subject + 1, word=chip.text),
             quote=True,
         )
         return (
@@ -139,7 +142,7 @@ def _chip(chip: Chip) -> str:
             f"</button>"
         )
     if chip.cut:
-        title = t("Too late in the prompt: not read")
+        title = t("Beyond the token limit: ignored")
         return f'<s class="le-chip le-cut" title="{title}">{text}</s>'
     return f'<span class="le-chip">{text}</span>'
 

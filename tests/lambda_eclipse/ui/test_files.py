@@ -56,7 +56,7 @@ def test_a_picture_is_pasted(context: BrowserContext, url: str) -> None:
 
 def test_a_photo_is_taken(context: BrowserContext, url: str) -> None:
     page, hosts, errors = visit(context, url)
-    for what in ("use the camera", "switch the camera on", "take the photo"):
+    for what in ("use the camera", "turn on the camera", "take a photo"):
         page.get_by_role("button", name=f"Subject 1: {what}").click()
     expect(page.locator("#seen-1 img")).to_be_visible()
     expect(page.locator("#seen-note-1")).not_to_be_empty()
@@ -97,7 +97,7 @@ def test_a_dropped_png_restores_its_form_and_its_picture(context: BrowserContext
         assert urllib.request.urlopen(again).read() == saved
         page.wait_for_timeout(1000)
     page.get_by_role("tab", name="Keep").click()
-    expect(page.locator("#restore-found")).to_contain_text("Nothing is different")
+    expect(page.locator("#restore-found")).to_contain_text("No differences")
     drop(page, "#restore-file button", CAT)
     expect(page.locator(".toast-message-text")).to_contain_text("no recipe in this picture")
     expect(page.locator("#restore-file input[type=file]")).to_have_count(1)

@@ -6,7 +6,7 @@ import re
 import string
 import subprocess
 import sys
-import time
+import tomllib
 from collections.abc import Iterator
 from copy import deepcopy
 
@@ -20,15 +20,17 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, expect
 from repository import ROOT
 
+from lambda_eclipse.messages import StudioError
+from lambda_eclipse.ui.browser.scripts import NAMES
 from lambda_eclipse.ui.engine import Engine
-from lambda_eclipse.ui.i18n import LazyText, language, localize, t
-from lambda_eclipse.ui.i18n.core_texts import told
+from lambda_eclipse.ui.i18n import LazyText, language, localize, t, translate
 from lambda_eclipse.ui.i18n.translation import LOCALE, catalogue, read_po
 from lambda_eclipse.ui.page import build, launch
 
 OTHERS = [code for code in language.LANGUAGES if code != language.DEFAULT]
 TITLE, HINT = "λ-ECLIPSE Studio", "a cat wearing a hat on the beach"
 NO_PROMPT = "The prompt is empty: describe the picture in a few words."
+UNCHANGED = {TITLE, "Seed", "Linear (lerp)", "x", "y"}  # the same in some language
 JAPANESE = catalogue("ja")
 
 
@@ -85,7 +87,7 @@ def test_catalogue_is_complete(messages: set[str], code: str) -> None:
     assert table == {entry.id: entry.string for entry in entries if entry.id}
     assert set(table) == messages, "update the catalogues, see docs/translations.md"
     assert not [text for text in messages if fields(table[text]) != fields(text)]
-    assert {text for text in messages if table[text].strip() == text.strip()} <= {TITLE, "x", "y"}
+    assert {text for text in messages if table[text].strip() == text.strip()} <= UNCHANGED
     assert not [text for text in table.values() if "<" in text or not text.strip()]
     # What continues a sentence needs the same space before it.
     assert not [text for text in messages if table[text].startswith(" ") != text.startswith(" ")]
@@ -170,9 +172,11 @@ def test_page_has_no_english_left(demo: gr.Blocks, code: str) -> None:
     table = catalogue(code)
     for name in (TITLE, table["Generate"], language.LANGUAGES[code]):
         assert name in served
-    # A prompt is English in every language, and an example may be the prompt of the hint.
+    # English in every language: prompts, and the names of Gradio that our script replaces.
     sentences = [
-        text for text in table if " " in text and "{" not in text and text not in (TITLE, HINT)
+        text
+        for text in table
+        if " " in text and "{" not in text and text not in {TITLE, HINT, *NAMES}
     ]
     assert not [text for text in sentences if text in served and text not in table.values()]
 
@@ -204,22 +208,28 @@ def test_answers_are_in_the_language_of_the_request(demo: gr.Blocks, code: str) 
 
 def test_messages_of_the_core_are_translated(engine: Engine) -> None:
     tokenizer = engine.studio.models.clip.tokenizer
-    with pytest.raises(ValueError) as missing:
+    with pytest.raises(StudioError) as missing:
         tokenizer.assign("a guitar", ["gitar"])
-    with pytest.raises(ValueError) as taken:
+    with pytest.raises(StudioError) as taken:
         tokenizer.assign("a cat", ["cat", "cat"])
     with language.override("de"):
-        assert told(str(missing.value)).endswith("Meintest du „guitar“?")
-        assert told(str(taken.value)).startswith("„cat“ kommt im Prompt einmal vor")
-        assert told('The picture of "once" is enormous: at most 9 megapixels, please scale it '
-                    "down.") == "Zu groß (Bild von „once“): riesig. Höchstens 9 Megapixel, bitte "\
-                    "verkleinern."  # fmt: skip
-        assert told("reading CLIP") == "liest CLIP"
-        assert told("Something else.") == "Something else."
-        began = time.monotonic()
-        told('"' + '" occurs once in the prompt' * 20_000)
-        assert time.monotonic() - began < 0.1
-    assert told(str(missing.value)) == str(missing.value)
+        assert translate(missing.value.text).endswith("Meintest du „guitar“?")
+        assert translate(taken.value.text).startswith("„cat“ kommt im Prompt einmal vor")
+    assert translate(missing.value.text) == str(missing.value)
+
+
+def test_errors_of_the_core_are_extracted() -> None:
+    keywords = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["babel"]["mappings"][0]
+    errors = set(
+        re.findall(
+            r"^class (\w+)\((?:Studio|Recipe)Error\)",
+            "\n".join(
+                path.read_text(encoding="utf-8") for path in (ROOT / "lambda_eclipse").rglob("*.py")
+            ),
+            re.MULTILINE,
+        )
+    )
+    assert errors - {"UsageError"} <= set(keywords["keywords"])  # the command line is English
 
 
 # In a browser
@@ -267,7 +277,7 @@ def test_gradios_own_texts_follow_the_choice(demo: gr.Blocks, chrome: Browser) -
     expect(page.locator("html")).to_have_attribute("lang", "ja")
     expect(page.locator("footer")).to_contain_text("設定")
     page.locator("#generate").click()
-    expect(page.locator(".toast-title")).to_have_text(JAPANESE["That did not work"])
+    expect(page.locator(".toast-title")).to_have_text(JAPANESE["Error"])
     page.get_by_role("tab", name=JAPANESE["Keep"]).click()
     place = page.locator("#restore-file button")
     expect(place).to_contain_text("ファイルをここにドロップ")

@@ -93,7 +93,7 @@ def test_an_agent_names_what_was_uploaded_here_and_nothing_else(
     with (SUBJECTS / "cat-1.png").open("rb") as file:
         [path] = httpx.post(f"{route}upload", files={"files": file}).json()
     _, result = asked(demo, "en", "mask", {"picture": f"{route}file={quote(path)}"})
-    assert not result.isError and "Cut out by its transparency" in text(result)
+    assert not result.isError and "Mask from transparency" in text(result)
     secret = tmp_path / "secret.png"
     secret.write_bytes((SUBJECTS / "cat-1.png").read_bytes())
     for refused in (f"file={secret}", f"file={path}/../../../../{secret}", "info"):

@@ -91,7 +91,7 @@ def test_compose_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str]
     upload(page, "#picture-1", photos[0])
     expect(page.locator("#seen-1 img")).to_be_visible(timeout=PATIENCE_MS)
     page.locator("#generate").click()
-    expect(page.locator(".toast-wrap")).to_contain_text("Subject 1 has a picture but no word")
+    expect(page.locator(".toast-wrap")).to_contain_text("Subject 1 has a picture but no noun")
     expect(page.locator("#progress .le-progress")).to_have_text("")  # waits no more
     name(page, 1, "cat")
     expect(page.locator("#strip .le-s0")).to_contain_text("cat")

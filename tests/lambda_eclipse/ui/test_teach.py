@@ -71,25 +71,25 @@ def test_a_lesson_is_for_one_visit(engine: Engine, visit: Visit, photos: list[st
     began, *_, last = actions.teach(visit, photos, "cat", "a cat on the beach", 10)
     assert began[:3] == ([], None, None)
     _, _, after, progress, state = last
-    assert "Learned for 10 steps" in progress and "still painted by the decoder" in state
+    assert "Fine-tuned for 10 steps" in progress and "In use: original decoder" in state
     before = next(Path(after).parent.parent.rglob("before.png"))
     assert pixels(str(before)) != pixels(after)
     assert len(list(Path(after).parent.parent.rglob("seen.png"))) == len(photos)
 
     assert pixels(painted(engine, visit)) == pixels(asked)  # not used before it is asked for
-    assert "learned in 10 steps" in actions.use(visit)
+    assert "fine-tuned for 10 steps" in actions.use(visit)
     mine = painted(engine, visit)
     assert pixels(mine) != pixels(asked)
     assert pixels(painted(engine, other)) == pixels(asked)
     assert finetune.digest(unet) == shared and other.finetuned is None
     recipe = recipes.read(mine)
     assert check(recipe, visit.studio(engine.studio).models) == []
-    assert any("decoder" in line for line in check(recipe, engine.studio.models))
+    assert any("decoder" in str(line) for line in check(recipe, engine.studio.models))
 
     *_, state = actions.forget(visit)
-    assert "as it came" in state and visit.finetuned is None
+    assert "original decoder" in state and visit.finetuned is None
     assert pixels(painted(engine, visit)) == pixels(asked)
-    with pytest.raises(gr.Error, match="learned nothing yet"):
+    with pytest.raises(gr.Error, match="is not fine-tuned"):
         actions.use(visit)
     other.delete()
 
@@ -105,7 +105,7 @@ def test_a_stop_keeps_what_was_learned(engine: Engine, visit: Visit, photos: lis
     assert 3 <= done <= 5
     *_, (_, _, after, progress, _) = actions.finish(visit)  # the worker is free by then
     assert done <= visit.finetuned.steps <= done + 1 and visit.lesson is None
-    assert f"Learned for {visit.finetuned.steps} steps" in progress and Path(after).is_file()
+    assert f"Fine-tuned for {visit.finetuned.steps} steps" in progress and Path(after).is_file()
     assert next(iter(actions.finish(visit))) == (gr.skip(),) * 5
     visit.delete()
     assert visit.finetuned is None and not Path(after).exists()
@@ -131,10 +131,10 @@ def test_others_paint_between_the_steps_of_a_lesson(engine: Engine, photos: list
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ((None, "cat", "", 10), "no pictures to learn from"),
+        ((None, "cat", "", 10), "pictures are missing"),
         ((["a.png"] * 21, "cat", "", 10), "at most"),
-        ((["a.png"], " ", "", 10), "Name the subject"),
-        ((["a.png"], "cat", "", 4000), "10 to 400 steps"),
+        ((["a.png"], " ", "", 10), "noun is missing"),
+        ((["a.png"], "cat", "", 4000), "choose 10 to 400"),
         ((["a.png"], "cat", "a dog", 10), "not a file"),
     ],
 )
@@ -155,10 +155,10 @@ def test_large_stacks_learn_elsewhere(visit: Visit, photos: list[str]) -> None:
     row = replace(studio.models.stack, finetuning=STACKS["kandinsky"].finetuning)
     studio.models = replace(studio.models, stack=row)
     engine = Engine(lambda progress: studio)
-    assert "known after" in TeachActions(engine).cost(100)
+    assert "time estimate" in TeachActions(engine).cost(100)
     engine.load()
-    assert "too large to learn here" in TeachActions(engine).cost(100)
-    with pytest.raises(gr.Error, match="too large to learn here"):
+    assert "too large to fine-tune here" in TeachActions(engine).cost(100)
+    with pytest.raises(gr.Error, match="too large to fine-tune here"):
         list(TeachActions(engine).teach(visit, photos, "cat", "", 10))
 
 
@@ -191,18 +191,18 @@ def test_the_panel_in_a_browser(engine: Engine, chrome: Browser, photos: list[st
     page.locator("#teach-panel > button").click()
     expect(page.locator("#teach-cost")).to_contain_text("on this machine")
     page.locator("#teach-pictures input[type=file]").set_input_files(photos)
-    page.get_by_label("Word in prompt").last.fill("cat")
+    page.get_by_label("Noun in prompt").last.fill("cat")
     page.locator("#teach-steps input[type=number]").fill("400")
     page.locator("#teach").click()
     expect(page.locator("#teach-progress")).to_contain_text("of 400")
     expect(page.locator("#teach-before img")).to_be_visible()
     page.locator("#teach-stop").click()
     expect(page.locator("#teach-after img")).to_be_visible()
-    expect(page.locator("#teach-progress")).to_contain_text("Learned for")
+    expect(page.locator("#teach-progress")).to_contain_text("Fine-tuned for")
     page.locator("#teach-use").click()
-    expect(page.locator("#teach-state")).to_contain_text("with what it learned")
+    expect(page.locator("#teach-state")).to_contain_text("In use: decoder fine-tuned")
     page.locator("#teach-forget").click()
-    expect(page.locator("#teach-state")).to_contain_text("as it came")
+    expect(page.locator("#teach-state")).to_contain_text("original decoder")
     expect(page.locator("#teach-after img")).to_have_count(0)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert not errors

@@ -183,7 +183,7 @@ def test_slots_become_subjects(monkeypatch: pytest.MonkeyPatch) -> None:
     words = SlotsForm.filled([SlotForm("<b>cat</b>"), SlotForm("hat")])
     assert ComposeForm("a cat", words.slots).checked().subjects == ()
     assert "“&lt;b&gt;cat&lt;/b&gt;”" in warnings[0] and len(warnings) == 2
-    with pytest.raises(gr.Error, match="Subject 2 has a picture but no word"):
+    with pytest.raises(gr.Error, match="Subject 2 has a picture but no noun"):
         ComposeForm("a cat", SlotsForm.filled([slot, SlotForm(" ", "b.png")]).slots).checked()
 
 
@@ -235,7 +235,7 @@ def test_early_requests_wait_and_say_so() -> None:
     engine = Engine(open_studio)
     updates = engine.run(lambda studio, run: "painted")
     first = next(updates)
-    assert "reading the prior" in first.text and "next" in first.text
+    assert "reading the prior" in first.text and "queued" in first.text
     assert engine.status().state == "loading"
     go.set()
     assert [u.result for u in updates if u.done] == ["painted"]
@@ -384,7 +384,7 @@ def test_randomize_reports_the_seed_it_drew(client: Client) -> None:
     [
         ({"prompt": ""}, "prompt is empty"),
         ({"prompt": "a dog", "noun_1": "cat", "picture_1": "photo"}, "does not mention"),
-        ({"prompt": "a dog", "noun_1": "", "picture_1": "photo"}, "no word"),
+        ({"prompt": "a dog", "noun_1": "", "picture_1": "photo"}, "no noun"),
         ({"prompt": "a dog", "seed": -4, "randomize": False}, "seed|minimum"),
     ],
 )
@@ -398,7 +398,7 @@ def test_refusals_are_readable(client: Client, photo: str, form: dict, message: 
 
 def test_mask_and_edges(client: Client, photo: str) -> None:
     seen, method, overlay = client.predict(handle_file(photo), api_name="/mask")
-    assert Image.open(seen).size == (64, 64) and method == "Cut out from its plain ground"
+    assert Image.open(seen).size == (64, 64) and method == "Mask from plain background"
     assert Image.open(overlay).size == Image.open(photo).size
     edges = client.predict(handle_file(photo), 50, 150, api_name="/edges")
     assert len(Image.open(edges).convert("L").getcolors()) <= 256
@@ -424,7 +424,7 @@ def test_at_and_grid(client: Client, photo: str) -> None:
     assert len(names) == 9 and names[5] == "row-2-column-3-seed-4.png" and "3 × 3" in note
     with pytest.raises(AppError, match="picture 2 of subject B"):
         client.predict(**{**form, "picture_b2": None}, api_name="/at")
-    with pytest.raises(AppError, match="Name both subjects"):
+    with pytest.raises(AppError, match="A noun is missing"):
         client.predict(**{**form, "noun_a": ""}, api_name="/grid")
 
 

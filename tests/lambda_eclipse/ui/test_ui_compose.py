@@ -83,19 +83,19 @@ def test_a_mask_comes_back_from_under_the_brush(size: tuple[int, int]) -> None:
     same = (np.asarray(back) > 128) == (np.asarray(mask) > 128)
     assert same.mean() > 0.97
     for nothing in (None, {}, {"layers": []}, {**editor, "layers": [Image.new("RGBA", (9, 9))]}):
-        with pytest.raises(ValueError, match="Nothing is painted"):
+        with pytest.raises(ValueError, match="mask is empty"):
             mask_of_canvas(nothing, size)
 
 
 def test_candidates_are_offered_and_taken(engine: Engine, visit: Visit, photo: str) -> None:
     actions = SubjectActions(engine)
     shown, editor = actions.candidates(visit, 1, *slots(("cat", photo)))
-    assert shown[0][1] == "Cut out from its plain ground"
+    assert shown[0][1] == "Mask from plain background"
     assert len(shown) == len(visit.masks) >= 2 and editor["layers"][0].getbbox()
     *masks, _ = actions.choose_candidate(SimpleNamespace(index=len(shown) - 1), visit, 2)
     assert [isinstance(mask, str) for mask in masks] == [False, True, False, False]
     _, note, _ = actions.mask(visit, photo, masks[1])
-    assert note == "Cut out by hand"
+    assert note == "Painted mask"
     assert actions.candidates(visit, 3, *slots(("cat", photo))) == ([], None)
 
 
@@ -168,10 +168,10 @@ def test_the_strip_shows_who_is_where_and_what_is_wrong(engine: Engine) -> None:
     for prompt, nouns, said in (
         ("a dog", ["cat"], "does not mention"),
         ("a cat", ["cat", "cat"], "another subject"),
-        ("two cats", ["cat"], "stands in the prompt as “cats”"),
-        ("two gizmos", ["gizmo"], "stands in the prompt as “gizmos”"),  # more tokens than one
+        ("two cats", ["cat"], "plural in the prompt (“cats”)"),
+        ("two gizmos", ["gizmo"], "plural in the prompt (“gizmos”)"),  # more tokens than one
         ("very " * 80 + "cat", ["cat"], "too late"),
-        ("cat " + "very " * 80, ["cat"], "Only the first 75 tokens"),
+        ("cat " + "very " * 80, ["cat"], "only the first 75 tokens"),
     ):
         _, warnings = read(tokenizer, prompt, nouns, [0] * len(nouns), list(range(len(nouns))))
         assert any(said in line for line in warnings), (prompt, warnings)
@@ -281,7 +281,7 @@ def test_a_stop_keeps_what_is_finished(engine: Engine, visit: Visit) -> None:
 
 def test_variations_and_leave_one_out(engine: Engine, visit: Visit, photo: str) -> None:
     actions = ResultsActions(engine)
-    with pytest.raises(gr.Error, match="Click a picture"):
+    with pytest.raises(gr.Error, match="Select a picture"):
         list(actions.vary(visit, 25, 2, True))
     assert actions.costs(visit, 4) == ("", "")
     generate(engine, visit, "a cat in a hat", ("cat", photo), ("hat", photo), count=1)
@@ -297,7 +297,7 @@ def test_variations_and_leave_one_out(engine: Engine, visit: Visit, photo: str) 
         point = recipes.read(path).embedding
         assert not np.allclose(point, first.painted.picture.embedding)
     visit.choose(visit.gallery[0])
-    assert "no subjects to leave out" in actions.costs(visit, 1)[1]
+    assert "no subjects to remove" in actions.costs(visit, 1)[1]
     visit.choose(first)
     *_, (gallery, _, _) = actions.leave_one_out(visit, True)
     assert [caption for _, caption in gallery] == ['without "cat"', 'without "hat"']

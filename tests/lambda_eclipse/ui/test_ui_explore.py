@@ -126,19 +126,19 @@ def test_cells_are_painted_once(engine: Engine, visit: Visit, files: list[str]) 
     actions = ExploreActions(engine)
     steps = engine.studio.steps_taken
     *_, (small, note) = actions.grid(visit, *form(files), 3)
-    assert len(set(small)) == 9 and "9 painted now" in note
+    assert len(set(small)) == 9 and "9 generated" in note
     steps.clear()
     *_, (large, note) = actions.grid(visit, *form(files), 5)
-    assert "16 painted now" in note and len(steps) == 160
+    assert "16 generated" in note and len(steps) == 160
     assert [large[0], large[4], large[12], large[24]] == [small[0], small[2], small[4], small[8]]
     steps.clear()
     *_, (again, _) = actions.grid(visit, *form(files), 3)
     assert again == small and not steps
     *_, (_, note) = actions.grid(visit, *form(files, seed=5), 2)
-    assert "4 painted now" in note
+    assert "4 generated" in note
     Path(small[4]).unlink()  # as an hour does
     *_, (_, note) = actions.grid(visit, *form(files), 3)
-    assert "1 painted now" in note
+    assert "1 generated" in note
     with pytest.raises(gr.Error, match="from 2 to 9"):
         list(actions.grid(visit, *form(files), 12))
 
@@ -153,7 +153,7 @@ def test_a_stopped_grid_keeps_its_cells(engine: Engine, visit: Visit, files: lis
     corners = [cells[0], cells[3], cells[12], cells[15]]
     assert all(Path(path).name.startswith("row-") for path in corners)
     *_, (_, note) = actions.grid(visit, *form(files), 4)
-    assert "11 painted now" in note
+    assert "11 generated" in note
     path, x, y, point = actions.open_cell(SimpleNamespace(index=7), visit, 4, True)
     assert Path(path).name == "row-2-column-4-seed-4.png"
     assert (x, y) == point == (1.0, float(Fraction(1, 3)))
@@ -162,7 +162,7 @@ def test_a_stopped_grid_keeps_its_cells(engine: Engine, visit: Visit, files: lis
 
 def test_the_atlas_is_exported(engine: Engine, visit: Visit, files: list[str]) -> None:
     exports = ExportActions(engine)
-    with pytest.raises(gr.Error, match="no grid yet"):
+    with pytest.raises(gr.Error, match="grid is empty"):
         exports.sheet(visit, 3)
     list(ExploreActions(engine).grid(visit, *form(files), 2))
     sheet, archive = (one["path"] for one in exports.sheet(visit, 2).value)
@@ -172,7 +172,7 @@ def test_the_atlas_is_exported(engine: Engine, visit: Visit, files: list[str]) -
 
 def test_a_path_becomes_a_film(engine: Engine, visit: Visit, files: list[str]) -> None:
     exports = ExportActions(engine)
-    with pytest.raises(gr.Error, match="no frames yet"):
+    with pytest.raises(gr.Error, match="path has no frames"):
         exports.film(visit)
     *_, (frames, note) = exports.path(visit, *form(files), "top", None, 5)
     assert [caption for _, caption in frames][::2] == [
@@ -251,7 +251,7 @@ def test_a_path_may_be_drawn() -> None:
     assert points_of("drawn", [[0, 0], [1, 1]], 3) == [(0, 0), (0.5, 0.5), (1, 1)]
     assert points_of("drawn", "[[0, 0], [1, 1]]", 2) == [(0, 0), (1, 1)]
     for nothing in (None, [], [[0, 0]], {}):
-        with pytest.raises(ValueError, match="Nothing is drawn"):
+        with pytest.raises(ValueError, match="path is empty"):
             points_of("drawn", nothing, 3)
     with pytest.raises(ValueError):
         points_of("drawn", [[0, 0], [7, 1]], 3)
@@ -262,7 +262,7 @@ def test_a_path_may_be_drawn() -> None:
 
 def test_a_png_brings_back_its_form(engine: Engine, visit: Visit, painted: str) -> None:
     *values, found = KeepActions(engine).restore(visit, painted)
-    assert len(values) == len(ComposeForm.names()) and "Nothing is different" in found
+    assert len(values) == len(ComposeForm.names()) and "No differences" in found
     prompt, noun, card, mask, strength, mention = values[:6]
     assert (prompt, noun, mask, strength, mention) == (
         "a cat and a cat in a hat",
@@ -299,7 +299,7 @@ def test_a_png_is_painted_again_to_the_bit(engine: Engine, visit: Visit, painted
     *_, (gallery, note, _) = KeepActions(engine).reproduce(visit, painted)
     assert Image.open(gallery[0][0]).tobytes() == Image.open(painted).tobytes()
     assert "seed 6" in note and len(visit.history) == 1
-    with pytest.raises(gr.Error, match="did not come from the Compose form"):
+    with pytest.raises(gr.Error, match="was not generated in Compose"):
         visit.choose(visit.history[0])
         ResultsActions(engine).restore(visit)
 

@@ -37,7 +37,7 @@ def test_subjects_are_bound_moved_masked_and_named(chrome: Browser, url: str) ->
     expect(page.locator("#words label")).to_have_count(6)
     shot(page, "workbench")
     page.locator("#candidates .thumbnail-lg").last.click()
-    expect(page.locator("#seen-note-1")).to_contain_text("by hand")
+    expect(page.locator("#seen-note-1")).to_contain_text("Painted mask")
     page.locator("#mask-automatic").click()
     expect(page.locator("#seen-note-1")).to_contain_text("automatically")
     page.locator("#words label").first.click()
@@ -70,7 +70,7 @@ def test_what_is_typed_is_text_everywhere(chrome: Browser, url: str) -> None:
     page.get_by_role("button", name="Remove subject 2").click()
     page.wait_for_timeout(500)
     generate(page)
-    expect(page.locator("#likeness")).to_contain_text("whole prompt")
+    expect(page.locator("#likeness")).to_contain_text("full prompt")
     page.locator("#gallery .thumbnail-lg").first.click()
     expect(page.locator("#chosen")).to_contain_text("{{value}} ${1+1}")
     page.get_by_role("tab", name="Explore").click()
@@ -97,7 +97,7 @@ def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path)
     expect(other.locator("#shelf img").first).to_be_visible()
     assert other.locator("#history img").count() == 0  # nothing of the first visitor
     other.locator("#restore-file input[type=file]").set_input_files(saved)
-    expect(other.locator("#restore-found")).to_contain_text("Nothing is different")
+    expect(other.locator("#restore-found")).to_contain_text("No differences")
     shot(other, "restored")
     expect(other.locator("#history img")).to_have_count(1)
     again = other.locator("#history img").first.get_attribute("src")
@@ -127,7 +127,7 @@ def test_what_cannot_be_done_is_said(chrome: Browser, url: str) -> None:
         expect(said).to_have_count(number)
     page.get_by_role("tab", name="Keep").click()
     page.locator("#history-restore").click()
-    expect(said).to_have_text(["Click a picture to choose it."] * 5)
+    expect(said).to_have_text(["Select a picture first."] * 5)
     assert not errors
     leave(page)
 
@@ -185,7 +185,7 @@ def test_an_atlas_is_filled_stopped_and_opened(chrome: Browser, url: str) -> Non
     expect(page.locator("#explore-progress")).to_contain_text(SOME_CELLS)
     shot(page, "filling")
     page.locator("#explore-stop").click()
-    expect(page.locator("#explore-progress")).to_contain_text("What was finished stays")
+    expect(page.locator("#explore-progress")).to_contain_text("Finished pictures are kept")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.locator("#cells .thumbnail-lg").nth(8).click()
     expect(page.locator("#x input[type=number]")).to_have_value("1")
@@ -203,7 +203,7 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
     expect(page.locator("#explore-progress")).to_contain_text("(0.50, 0.50)")
     page.locator("#path-panel button").first.click()
     expect(page.locator("#path-cost")).to_contain_text("on this machine")
-    page.get_by_label("drawn in the square").check()
+    page.get_by_label("freehand").check()
     handle = page.locator(".le-handle")
     handle.focus()
     for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
