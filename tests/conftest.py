@@ -1,4 +1,4 @@
-"""What all tests of the page share: the browser, and a page over a studio with fake networks."""
+"""Fixtures shared by the tests of the page, and the markers of all tests."""
 
 import os
 from collections.abc import Iterator
@@ -10,6 +10,24 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 if TYPE_CHECKING:
     from lambda_eclipse.ui.visit import Visit
+
+
+# Fixtures of what takes seconds: a browser, a server, whole networks.
+SLOW_FIXTURES = {"chrome", "url", "slow_url", "demo", "address", "client"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test `slow` or `fast`: slow by its mark or its fixtures."""
+    for item in items:
+        needs = set(getattr(item, "fixturenames", ()))
+        slow = item.get_closest_marker("slow") or needs & SLOW_FIXTURES
+        item.add_marker("slow" if slow else "fast")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep uploads apart from those of other runs: equal pictures would share one file."""
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,20 @@ BUNDLES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+# Without animations a page is at its end at once, and costs a third less to draw.
+STILL = """document.addEventListener('DOMContentLoaded', () => {
+  const style = document.createElement('style');
+  style.textContent = '*, *::before, *::after { animation: none !important;'
+    + ' transition: none !important }';
+  document.head.append(style); });"""
+# Fulfilled once nothing in the page has changed for a fifth of a second.
+QUIET = """() => new Promise((done) => {
+  let timer;
+  const rest = () => { clearTimeout(timer);
+    timer = setTimeout(() => { observer.disconnect(); done(); }, 200); };
+  const observer = new MutationObserver(rest);
+  observer.observe(document.body, {subtree: true, childList: true, attributes: true});
+  rest(); })"""
 REMEDY = "No Chromium or Chrome was found. Install one, or run: python tests/browser.py"
 FLAGS = (
     "--no-sandbox",
@@ -50,6 +64,7 @@ def visit(chrome: "Browser", url: str, **options: object) -> "tuple[Page, set[st
 
     page = chrome.new_page(**options)
     page.set_default_timeout(PATIENCE_MS)
+    page.add_init_script(STILL)
     hosts: set[str] = set()
     errors: list[str] = []
     page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname or "inline"))
@@ -59,6 +74,11 @@ def visit(chrome: "Browser", url: str, **options: object) -> "tuple[Page, set[st
     page.goto(url)
     expect(page.locator("#generate")).to_be_visible(timeout=PATIENCE_MS)
     return page, hosts, errors
+
+
+def settle(page: "Page") -> None:
+    """Wait until the page changes no more."""
+    page.evaluate(QUIET)
 
 
 def shot(page: "Page", moment: str) -> None:
