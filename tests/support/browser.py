@@ -1,11 +1,11 @@
-"""The browser that the page is tested in: find one, or install one (`python tests/browser.py`)."""
+"""The browser of the tests: find one, or install one (`python tests/support/browser.py`)."""
 
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ QUIET = """() => new Promise((done) => {
   const observer = new MutationObserver(rest);
   observer.observe(document.body, {subtree: true, childList: true, attributes: true});
   rest(); })"""
-REMEDY = "No Chromium or Chrome was found. Install one, or run: python tests/browser.py"
+REMEDY = "No Chromium or Chrome was found. Install one, or run: python tests/support/browser.py"
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -58,7 +58,7 @@ def find() -> str | None:
     return found
 
 
-def visit(chrome: "Browser", url: str, **options: object) -> "tuple[Page, set[str], list[str]]":
+def visit(chrome: "Browser", url: str, **options: Any) -> "tuple[Page, set[str], list[str]]":
     """An open page, the hosts that it has talked to so far, and its script errors."""
     from playwright.sync_api import expect
 
@@ -126,9 +126,9 @@ def generate(page: "Page") -> None:
 def install() -> None:
     """From the system's packages where that is possible, else playwright's own download."""
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"env": {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}}
-        subprocess.run(["apt-get", "update", "-qq"], check=False, **quiet)
-        done = subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=False, **quiet)
+        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], check=False, env=env)
+        done = subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=False, env=env)
         if done.returncode == 0:
             return
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
