@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PREVIEW_EVERY_S = 0.8
-REPORT_EVERY_S = 0.1  # a browser that cannot draw more reports still responds to clicks
 CACHE_ENTRIES = 64
 PACE_DECAY = 0.8  # of the exponential moving average
 
@@ -100,7 +99,6 @@ class Run:
     span: tuple[float, float] = (0.0, 1.0)  # of the progress bar, filled by the current stage
     _started_s: float = field(default_factory=time.monotonic)
     _previewed_s: float = field(default_factory=time.monotonic)
-    _reported_s: float = 0.0
     _stage_started_s: float = 0.0
     _step_ended_s: float | None = None  # the last step of the current stage
     _painted: tuple[int, int] | None = None  # pictures and steps of the current stage
@@ -156,10 +154,7 @@ class Run:
             previews = info.preview()
             # Previews take at most a sixth of the time, however slow the decoder is.
             self._previewed_s = time.monotonic() + 5 * (time.monotonic() - now_s)
-        last = info.step == info.steps
-        if previews or last or now_s - self._reported_s >= REPORT_EVERY_S:
-            self.updates.put(Update(text, fraction, previews=previews))
-            self._reported_s = now_s
+        self.updates.put(Update(text, fraction, previews=previews))
         self._step_ended_s = time.monotonic()
         return True
 
