@@ -1,7 +1,8 @@
-"""What all tests of the page share: the browser, and a page over a studio with fake networks."""
+"""Fixtures shared by the tests of the page, and the markers of all tests."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import browser as browsers
@@ -10,6 +11,43 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 if TYPE_CHECKING:
     from lambda_eclipse.ui.visit import Visit
+
+
+# Fixtures of what takes seconds: a browser, a server, whole networks.
+SLOW_FIXTURES = {"chrome", "url", "slow_url", "demo", "address", "client"}
+# Folders and modules that train networks, start processes or paint with whole stacks.
+SLOW_PATHS = (
+    "lambda_eclipse/test_cli.py",
+    "lambda_eclipse/test_decoder.py",
+    "lambda_eclipse/test_finetune.py",
+    "lambda_eclipse/test_masking.py",
+    "lambda_eclipse/ui/test_teach.py",
+    "lambda_eclipse/ui/test_mcp.py",
+    "lambda_eclipse/ui/test_ui.py",
+    "test_shipped.py",
+    "train/data/test_caption_pipeline.py",
+    "train/pocket/",
+    "train/prior/test_prior_trainer.py",
+    "train/test_train.py",
+    "train/test_train_your_own.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test `slow` or `fast`: slow by its mark, its fixtures or its path."""
+    tests = Path(__file__).parent
+    for item in items:
+        needs = set(getattr(item, "fixturenames", ()))
+        path = item.path.relative_to(tests).as_posix()
+        slow = needs & SLOW_FIXTURES or path.startswith(SLOW_PATHS)
+        slow = slow or item.get_closest_marker("slow")
+        item.add_marker("slow" if slow else "fast")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep uploads apart from those of other runs: equal pictures would share one file."""
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
 
 
 @pytest.fixture(scope="session")

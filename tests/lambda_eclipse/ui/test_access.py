@@ -1,7 +1,7 @@
 """The main path by keys and ears alone: names, order of focus, and what is told, in a browser."""
 
 import pytest
-from browser import leave, shot, visit
+from browser import leave, settle, shot, visit
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from lambda_eclipse.ui.browser.scripts import NAMES
@@ -23,7 +23,7 @@ def focused(page: Page) -> str:
 
 def walk_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
     """Press a key until something has the focus; every press moves it."""
-    page.wait_for_timeout(500)  # what just changed may still have to settle
+    settle(page)
     for _ in range(MAX_STOPS):
         page.evaluate("window.before = document.activeElement")
         page.keyboard.press(key)
@@ -90,7 +90,7 @@ def test_names_are_in_the_language_of_the_page(chrome: Browser, url: str) -> Non
     english = []
     for view in ("Compose", "Explore", "Keep"):
         page.get_by_role("tab", name=GERMAN[view]).click()
-        page.wait_for_timeout(1000)
+        settle(page)
         told = page.locator(".gradio-container").aria_snapshot()
         lines = [line.strip().removeprefix("- ").strip("'") for line in told.splitlines()]
         assert not [line for line in lines if f"{line}\n".startswith(nameless)], told
@@ -109,7 +109,7 @@ def test_passing_by_the_sliders_paints_nothing(chrome: Browser, url: str) -> Non
     page, _, _ = visit(chrome, url)
     page.get_by_role("tab", name="Explore").click()
     walk_to(page, page.locator("#grid"))
-    page.wait_for_timeout(1000)
+    settle(page)
     expect(page.locator(".toast-message-text")).to_have_count(0)
     x = page.locator("#x input[type=number]")
     x.fill("0.75")
@@ -137,9 +137,9 @@ def test_the_list_of_languages_can_be_walked_through(chrome: Browser, url: str) 
     languages = page.locator("#language select")
     languages.focus()
     with page.expect_navigation():
-        for _ in range(2):
-            page.keyboard.press("ArrowDown")
-            page.wait_for_timeout(300)
+        page.keyboard.press("ArrowDown")
+        settle(page)
+        page.keyboard.press("ArrowDown")
     expect(page.locator("#generate")).to_have_text(catalogue("es")["Generate"])
     expect(languages).to_be_focused()
     leave(page)

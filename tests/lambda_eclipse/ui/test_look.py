@@ -1,7 +1,7 @@
 """How the page looks in a browser: contrast in both schemes, small screens, what hands find."""
 
 import pytest
-from browser import leave, upload, visit
+from browser import leave, settle, upload, visit
 from playwright.sync_api import Browser, Page, expect
 
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
@@ -62,12 +62,12 @@ def test_words_can_be_read(chrome: Browser, url: str, scheme: str) -> None:
     assert ("dark" in (page.locator("body").get_attribute("class") or "")) == (scheme == "dark")
     page.locator("#generate").click()
     expect(page.locator(".toast-message-text")).to_be_visible()
-    page.wait_for_timeout(500)
+    settle(page)
     assert page.evaluate(FAINT, LEAST_CONTRAST) == []
     open_all(page)
     for view in ("Keep", "Explore", "Compose"):
         page.get_by_role("tab", name=view).click()
-        page.wait_for_timeout(700)
+        settle(page)
         assert page.evaluate(FAINT, LEAST_CONTRAST) == []
     assert not errors
     leave(page)

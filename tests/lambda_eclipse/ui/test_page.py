@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from browser import PATIENCE_MS, leave, name, put, upload, visit
+from browser import PATIENCE_MS, leave, name, put, settle, upload, visit
 from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -119,7 +119,7 @@ def test_stop_in_a_browser(url: str, chrome: Browser) -> None:
     expect(page.locator("#progress")).to_contain_text(re.compile(r"step \d+ of 100"))
     page.locator("#stop").click()
     expect(page.locator("#progress")).to_contain_text("Stopped")
-    page.wait_for_timeout(1000)
+    settle(page)
     expect(page.locator("#progress")).to_contain_text("Stopped")
     leave(page)
 
@@ -144,7 +144,6 @@ def test_square_in_a_browser(url: str, chrome: Browser, photos: tuple[str, str])
     for step in range(1, 11):
         across, down = 0.5 + 0.025 * step, 0.5 - 0.03 * step
         page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
-        page.wait_for_timeout(20)
     page.mouse.up()
     expect(page.locator("#x input[type=number]")).to_have_value("0.75")
     expect(page.locator("#y input[type=number]")).to_have_value("0.2")

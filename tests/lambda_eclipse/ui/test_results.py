@@ -3,7 +3,7 @@
 import re
 import urllib.request
 
-from browser import generate, leave, name, put, shot, upload, visit
+from browser import generate, leave, name, put, settle, shot, upload, visit
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -41,9 +41,10 @@ def test_a_mask_is_mended_and_a_card_kept(chrome: Browser, url: str) -> None:
     expect(page.locator("#overlay-1 img")).to_be_visible()
     page.get_by_role("button", name="Mask and words of subject 1").click()
     expect(page.locator("#candidates button").nth(1)).to_be_visible()
-    stroke(page, page.locator("#brush canvas").first)
+    with page.expect_response(re.compile("/upload")):
+        stroke(page, page.locator("#brush canvas").first)
     shot(page, "brushed")
-    page.wait_for_timeout(1000)
+    settle(page)
     page.locator("#brush-apply").click()
     expect(page.locator("#seen-note-1")).to_contain_text("Painted mask")
     page.locator("#card-save").click()

@@ -4,9 +4,10 @@ import json
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 
 import pytest
-from browser import generate, leave, name, put, shot, upload, visit
+from browser import generate, leave, name, put, settle, shot, upload, visit
 from playwright.sync_api import Browser, Page, expect
 
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
@@ -68,7 +69,8 @@ def test_what_is_typed_is_text_everywhere(chrome: Browser, url: str) -> None:
     page.locator("#generate").click()
     expect(page.locator(".toast-wrap")).to_contain_text("zebra <img src=x")
     page.get_by_role("button", name="Remove subject 2").click()
-    page.wait_for_timeout(500)
+    expect(page.locator("#picture-2 img")).to_have_count(0)
+    settle(page)
     generate(page)
     expect(page.locator("#likeness")).to_contain_text("full prompt")
     page.locator("#gallery .thumbnail-lg").first.click()
@@ -136,13 +138,19 @@ def test_settings_stay_in_the_browser(chrome: Browser, url: str) -> None:
     context = chrome.new_context()
     page, _, _ = visit(context, url)
     expect(page.locator("#count input[type=number]")).to_have_value("2")
-    put(page, "#count", 5)
-    page.locator("#randomize input").uncheck()
+
+    def keep(change: Callable[[], object]) -> None:
+        """Make a change and wait until the browser has stored it."""
+        before = page.evaluate("JSON.stringify(localStorage)")
+        change()
+        page.wait_for_function("before => JSON.stringify(localStorage) !== before", arg=before)
+
+    keep(lambda: put(page, "#count", 5))
+    keep(page.locator("#randomize input").uncheck)
     page.get_by_role("tab", name="Explore").click()
-    page.locator("#explore-with-recipe input").uncheck()
+    keep(page.locator("#explore-with-recipe input").uncheck)
     page.get_by_role("tab", name="Compose").click()
     expect(page.locator("#with-recipe input")).not_to_be_checked()
-    page.wait_for_timeout(1500)
     page.reload()
     expect(page.locator("#count input[type=number]")).to_have_value("5")
     expect(page.locator("#randomize input")).not_to_be_checked()
@@ -166,7 +174,7 @@ def test_every_control_has_a_name_and_fits(chrome: Browser, url: str) -> None:
       .map((e) => e.outerHTML.slice(0, 160))"""
     for view in ("Explore", "Keep", "Compose"):
         page.get_by_role("tab", name=view).click()
-        page.wait_for_timeout(700)
+        settle(page)
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 360, (view, width)
         shot(page, view)
@@ -211,7 +219,7 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
     expect(page.locator(".le-trail")).to_have_attribute(
         "points", "0.5,0.5 0.55,0.5 0.6,0.5 0.6,0.45"
     )
-    page.wait_for_timeout(1500)
+    settle(page)
     put(page, "#frames", 3)
     page.locator("#path-paint").click()
     expect(page.locator("#explore-progress")).to_contain_text("3 frames")
