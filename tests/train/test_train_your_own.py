@@ -47,7 +47,7 @@ def test_the_documented_commands_have_these_options(
     lines = [line for line in part.splitlines() if "-m train." in line]
     assert len(lines) >= 6
     for line in lines:
-        words = line.split()
+        words = line.replace("`", "").split()
         name = words[words.index("-m") + 1]
         module = import_module(name)
         if hasattr(module, "__path__"):

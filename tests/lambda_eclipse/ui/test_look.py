@@ -92,7 +92,7 @@ def test_a_phone_has_generate_at_hand_and_shows_what_is_painted(chrome: Browser,
 def test_signs_without_words_say_what_they_do(chrome: Browser, url: str) -> None:
     page, _, _ = visit(chrome, url)
     upload(page, "#picture-1", CAT)
-    expect(page.locator("#edit-1")).to_have_attribute("title", "Mask and words of subject 1")
+    expect(page.locator("#edit-1")).to_have_attribute("title", "Edit mask and noun of subject 1")
     camera = page.get_by_role("button", name="Subject 2: use the camera")
     expect(camera).to_have_attribute("title", "Subject 2: use the camera")
     leave(page)

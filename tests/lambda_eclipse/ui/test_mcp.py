@@ -83,7 +83,7 @@ def test_an_agent_paints(demo: gr.Blocks) -> None:
     [url] = set(re.findall(r"http://[^']+\.png", text(result)))
     assert httpx.get(url).content.startswith(b"\x89PNG")
     _, result = asked(demo, "en", "reproduce", {"file": url})
-    assert not result.isError and "seed 3, again" in text(result)
+    assert not result.isError and "seed 3, reproduced" in text(result)
 
 
 def test_an_agent_names_what_was_uploaded_here_and_nothing_else(

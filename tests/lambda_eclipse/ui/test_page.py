@@ -115,6 +115,7 @@ def test_stop_in_a_browser(url: str, chrome: Browser) -> None:
     page.locator("#sampling-panel button").first.click()
     put(page, "#steps", 100)
     page.locator("#prompt textarea").fill("a boat")
+    settle(page)  # the estimate of the time has followed the steps
     page.locator("#generate").click()
     expect(page.locator("#progress")).to_contain_text(re.compile(r"step \d+ of 100"))
     page.locator("#stop").click()

@@ -39,7 +39,7 @@ def test_a_mask_is_mended_and_a_card_kept(chrome: Browser, url: str) -> None:
     upload(page, "#picture-1", CAT)
     name(page, 1, "cat")
     expect(page.locator("#overlay-1 img")).to_be_visible()
-    page.get_by_role("button", name="Mask and words of subject 1").click()
+    page.get_by_role("button", name="Edit mask and noun of subject 1").click()
     expect(page.locator("#candidates button").nth(1)).to_be_visible()
     with page.expect_response(re.compile("/upload")):
         stroke(page, page.locator("#brush canvas").first)
@@ -121,7 +121,7 @@ def test_results_are_compared_varied_taken_apart_and_sent_on(
     expect(page.locator("#likeness meter")).to_have_count(6)
     thumbnails = page.locator("#gallery .thumbnail-lg")
     thumbnails.nth(1).click()
-    expect(page.locator("#chosen")).to_contain_text("Chosen: seed")
+    expect(page.locator("#chosen")).to_contain_text("Selected: seed")
     with page.expect_download() as download:
         page.get_by_role("button", name="Pictures: download", exact=True).click()
     assert Image.open(download.value.path()).format == "PNG"
@@ -181,7 +181,7 @@ def test_the_history_brings_a_form_back(chrome: Browser, url: str) -> None:
     expect(page.locator("#seen-2 img")).to_be_visible()
     # The other view tells of the same choice.
     page.locator("#chosen-panel button").first.click()
-    expect(page.locator("#chosen")).to_contain_text("Chosen: seed")
+    expect(page.locator("#chosen")).to_contain_text("Selected: seed")
     leave(page)
     assert not errors
 

@@ -165,7 +165,7 @@ def test_large_stacks_learn_elsewhere(visit: Visit, photos: list[str]) -> None:
 def test_the_app_takes_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = {}
     monkeypatch.setattr("sys.argv", ["app.py", "--stack", "pocket", "--decoder", "mine"])
-    monkeypatch.setattr(Studio, "open", lambda *_, **options: opened.update(options))
+    monkeypatch.setattr(Studio, "open", lambda *given: opened.update(sources=given[3]))
     monkeypatch.setattr(
         app, "Engine", lambda opens, **_: SimpleNamespace(start=lambda: opens(print))
     )

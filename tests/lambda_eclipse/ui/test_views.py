@@ -27,20 +27,20 @@ def test_subjects_are_bound_moved_masked_and_named(chrome: Browser, url: str) ->
     upload(page, "#picture-1", CAT)
     name(page, 1, "cat")
     other = page.locator("#strip button[data-mention='2']")
-    expect(other).to_have_attribute("aria-label", "Let “cat” here be subject 1")
+    expect(other).to_have_attribute("aria-label", "Use this “cat” as subject 1")
     other.focus()
     other.press("Enter")
     expect(page.locator("#strip button[data-mention='1']")).to_be_visible()
     expect(page.locator("#strip .le-warn")).to_have_count(0)
     shot(page, "mentions")
 
-    page.get_by_role("button", name="Mask and words of subject 1").click()
+    page.get_by_role("button", name="Edit mask and noun of subject 1").click()
     expect(page.locator("#words label")).to_have_count(6)
     shot(page, "workbench")
     page.locator("#candidates .thumbnail-lg").last.click()
     expect(page.locator("#seen-note-1")).to_contain_text("Painted mask")
     page.locator("#mask-automatic").click()
-    expect(page.locator("#seen-note-1")).to_contain_text("automatically")
+    expect(page.locator("#seen-note-1")).to_contain_text("Automatic mask")
     page.locator("#words label").first.click()
     chosen = page.locator("#words input:checked").input_value()
     expect(page.locator("#prompt textarea")).to_have_value(f"a cat looking at a cat and a {chosen}")
@@ -214,8 +214,9 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
     page.get_by_label("freehand").check()
     handle = page.locator(".le-handle")
     handle.focus()
-    for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
-        handle.press(key)
+    with page.expect_response(lambda response: "0.45" in (response.request.post_data or "")):
+        for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
+            handle.press(key)
     expect(page.locator(".le-trail")).to_have_attribute(
         "points", "0.5,0.5 0.55,0.5 0.6,0.5 0.6,0.45"
     )
