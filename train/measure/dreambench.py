@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from lambda_eclipse.images import contact_sheet, flatten, open_picture
+from lambda_eclipse.explore.contact_sheet import contact_sheet
+from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.masking import prepare_subject
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Subject
