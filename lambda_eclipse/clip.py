@@ -63,10 +63,11 @@ class Clip(nn.Module):
         super().__init__()
         from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
-        size = model.visual.image_size
+        tower: Any = model.visual
+        size = tower.image_size
         settings = PreprocessCfg(**merge_preprocess_dict(PreprocessCfg(), dict(preprocess)))
         settings.size = size if isinstance(size, int) else size[0]
-        self.model = model
+        self.model: Any = model
         self.tokenizer = tokenizer
         self.dtype = dtype
         self.image_size: int = settings.size

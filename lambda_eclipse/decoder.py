@@ -54,6 +54,7 @@ class _DDIM(DDIMScheduler):
     """DDIM that keeps its estimate of the finished latents, for previews."""
 
     estimate: torch.Tensor | None = None  # (B, C, S, S)
+    timesteps: torch.Tensor
 
     def set_timesteps(self, steps: int, device: torch.device | str | None = None) -> None:
         super().set_timesteps(steps, device)

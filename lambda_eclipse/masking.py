@@ -119,7 +119,7 @@ def visible_part(mask: Image.Image, image: Image.Image) -> Image.Image:
 
 def _as_mask(painted: Image.Image, size: tuple[int, int]) -> Image.Image:
     """A painted mask as L: its opacity if it has transparent parts, else its brightness."""
-    if "A" in painted.getbands() and painted.getchannel("A").getextrema()[0] < 255:
+    if "A" in painted.getbands() and painted.getchannel("A").getextrema() != (255, 255):
         mask = painted.getchannel("A")
     else:
         mask = painted.convert("L")

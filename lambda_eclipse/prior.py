@@ -61,7 +61,7 @@ class PriorConfig:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str = "The configuration") -> PriorConfig:
         """Read a published config.json; raises WeightsError for a wrong or missing value."""
-        sizes = {field.name: content.get(field.name) for field in fields(cls)}
+        sizes: dict[str, Any] = {field.name: content.get(field.name) for field in fields(cls)}
         for name, value in sizes.items():
             if type(value) is not int or value < 1:
                 raise WeightsError(

@@ -135,7 +135,9 @@ def _axis(ends: tuple[str, str], length_px: int, height_px: int) -> Image.Image:
     return strip
 
 
-def _fitting(text: str, width_px: float, height_px: float) -> ImageFont.FreeTypeFont:
+def _fitting(
+    text: str, width_px: float, height_px: float
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font at `height_px`, or as much smaller as `text` needs to be no wider than that."""
     length = ImageFont.load_default(height_px).getlength(text)
     size = height_px * min(1.0, width_px / max(length, 1.0))

@@ -194,7 +194,7 @@ def _write_video(path: Path, codec: str, pictures: Sequence[np.ndarray], fps: fl
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:
-        fourcc = cv2.VideoWriter_fourcc(*codec)
+        fourcc = cv2.VideoWriter.fourcc(*codec)
         writer = cv2.VideoWriter(str(path), fourcc, fps, (width, height))
         if not writer.isOpened():
             return False

@@ -104,9 +104,11 @@ def _grabcut_mask(rgb: Image.Image, box: Box) -> Image.Image:
     labels[top:bottom, left:right] = cv2.GC_PR_FGD
     if np.bincount(labels.ravel(), minlength=4)[[cv2.GC_BGD, cv2.GC_PR_FGD]].min() < MIN_COLOURS:
         return Image.new("L", rgb.size)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
+    background, foreground = np.zeros((1, 65)), np.zeros((1, 65))  # colour models
     cv2.setRNGSeed(GRABCUT_SEED)  # its first colour clusters are random
-    cv2.grabCut(array, labels, None, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    whole = (0, 0, 0, 0)  # ignored with a mask
+    mode = cv2.GC_INIT_WITH_MASK
+    cv2.grabCut(array, labels, whole, background, foreground, GRABCUT_ROUNDS, mode)
     subject = np.where(labels == cv2.GC_PR_FGD, 255, 0).astype(np.uint8)
     mask = Image.fromarray(without_islands(subject))
     return mask.resize(rgb.size, Image.Resampling.BILINEAR)

@@ -145,6 +145,7 @@ class Recipe:
                     "embedding": floats_text(subject.embedding),
                 }
                 for subject in request.subjects
+                if subject.embedding is not None  # each has one, see `Recipe`
             ],
             "canny": control,
             "seed": request.seed,
@@ -232,6 +233,7 @@ def circumstances(models: Models) -> dict[str, Any]:
 def _explicit(request: Request, stack: Stack) -> Request:
     """The request with the stack's defaults filled in, and plain numbers that JSON can hold."""
     sampling = request.sampling.or_default(stack.sampling)
+    assert sampling.steps is not None and sampling.guidance is not None  # a stack's are numbers
     return replace(
         request,
         seed=int(request.seed),

@@ -37,9 +37,10 @@ def principal_patches(
     """
     patch, channels = encode.stride[0], encode.out_channels
     flat = F.unfold(pictures, patch, stride=patch).transpose(1, 2).flatten(0, 1)  # (N, C patch²)
+    assert encode.bias is not None
     mean, basis, scale = principal(flat, channels, whitening)
     encode.weight.copy_((basis * scale).T.reshape(encode.weight.shape))
     encode.bias.copy_(-encode.weight.flatten(1) @ mean)
-    if decode is not None:
+    if decode is not None and decode.bias is not None:
         decode.weight.copy_((basis / scale)[..., None, None])
         decode.bias.copy_(mean)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lambda_eclipse.pocket.closed_forms import principal, principal_patches
 from lambda_eclipse.pocket.embedding import APPEARANCE, FRAME_PX
-from lambda_eclipse.pocket.movq import Residual
+from lambda_eclipse.pocket.movq import Residual, zero
 
 PATCH, CHANNELS = 8, 12
 SIDE = FRAME_PX // PATCH
@@ -34,8 +34,7 @@ class SubjectEncoder(nn.Module):
             nn.Conv2d(coarse, CHANNELS, 3, padding=1),
         )
         self.code = nn.Linear(PATCHES, APPEARANCE)
-        nn.init.zeros_(self.deep[-1].weight)
-        nn.init.zeros_(self.deep[-1].bias)
+        zero(self.deep[-1])
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.code((self.patches(frames) + self.deep(frames)).flatten(1))
@@ -60,8 +59,7 @@ class SubjectDecoder(nn.Module):
             nn.Conv2d(fine, 3 * (PATCH // 2) ** 2, 3, padding=1),
             nn.PixelShuffle(PATCH // 2),
         )
-        nn.init.zeros_(self.deep[-2].weight)
-        nn.init.zeros_(self.deep[-2].bias)
+        zero(self.deep[-2])
 
     def forward(self, codes: Tensor) -> Tensor:
         x = self.code(codes).unflatten(1, (CHANNELS, SIDE, SIDE))

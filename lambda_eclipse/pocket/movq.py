@@ -14,6 +14,12 @@ from torch import Tensor, nn
 from lambda_eclipse.pocket.closed_forms import principal_patches
 
 
+def zero(layer: nn.Module) -> None:
+    """Starts a layer at zero, so that its branch adds nothing at first."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
 class Residual(nn.Module):
     """Two 3 × 3 convolutions beside an identity; starts as the identity."""
 
@@ -22,8 +28,7 @@ class Residual(nn.Module):
         self.norm = nn.GroupNorm(8, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
+        zero(self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
@@ -62,8 +67,7 @@ class PocketMOVQ(ModelMixin, ConfigMixin):
         self.refine1 = nn.Conv2d(last + 3, last, 3, padding=1)
         self.refine2 = nn.Conv2d(last, 3, 3, padding=1)
         for layer in (self.encode_out, self.refine2):  # start as the plain PCA
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            zero(layer)
 
     @torch.no_grad()
     def start_from_pca(self, pictures: Tensor, whitening: float = 0.5) -> None:
