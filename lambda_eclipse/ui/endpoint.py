@@ -115,10 +115,10 @@ def takes_form(handler: Callable[..., Any]) -> Callable[..., Any]:
     def stream(*values: Any, **named: Any) -> Iterator[Any]:
         yield from handler(**bind(*values, **named))
 
-    made = stream if inspect.isgeneratorfunction(handler) else call
+    made: Any = stream if inspect.isgeneratorfunction(handler) else call
     about = "\n".join(f"{one.name}: {text}" for one, text in described.items())
     text, _, more = inspect.cleandoc(handler.__doc__ or "").partition(HEADING)
     made.__doc__ = f"{text.strip()}\n\n{HEADING}\n{about}\n{inspect.cleandoc(more)}"
-    made.__signature__ = signature  # type: ignore[attr-defined]
+    made.__signature__ = signature
     made.__annotations__ = hints | {one.name: one.annotation for one in described}
     return made

@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -140,7 +140,7 @@ class Engine:
             return Status("failed", t("Not loaded: {message}", message=self._message))
         return Status("idle", t("Not loaded yet"))
 
-    def run(self, job: Callable[..., Any], *arguments: Any) -> Iterator[Update]:
+    def run(self, job: Callable[..., Any], *arguments: Any) -> Generator[Update]:
         """Wait for the studio, then run `job(studio, run, *arguments)` and yield its updates.
 
         The last update has `done` set and the job's result. Closing the iterator stops the job at

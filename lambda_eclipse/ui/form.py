@@ -41,6 +41,13 @@ class SlotForm(Form):
         "Which mention of the noun in the prompt it is, from 1; 0 for the first.", 0
     )
 
+    @property
+    def path(self) -> str:
+        """The picture's path; ValueError in an empty slot."""
+        if not self.picture:
+            raise ValueError("The slot is empty: add a picture.")
+        return self.picture
+
     def cleaned(self) -> "SlotForm | None":
         """The slot with the values that a subject needs; None without a picture."""
         if not self.picture:

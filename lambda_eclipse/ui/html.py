@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from itertools import zip_longest
+from itertools import chain, repeat
 
 from lambda_eclipse.ui.engine import Status
 from lambda_eclipse.ui.i18n import t
@@ -43,7 +43,7 @@ def meter_html(
         f'<li class="le-{mark}"><span>{escape(name)}</span>'
         f'<meter min="0" max="1" value="{share:.3f}" aria-label="{escape(name, quote=True)}">'
         f"</meter><b>{escape(word)}</b></li>"
-        for (name, share, word), mark in zip_longest(rows, marks, fillvalue="plain")
+        for (name, share, word), mark in zip(rows, chain(marks, repeat("plain")), strict=False)
     )
     return f'<h3>{escape(title)}</h3><ul class="le-meters">{lines}</ul>' if lines else ""
 

@@ -18,6 +18,7 @@ from lambda_eclipse.ui.run import Run
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from lambda_eclipse.decoder import Decoder
     from lambda_eclipse.finetune import Lesson
@@ -82,7 +83,7 @@ def subject_of(studio: Studio, slot: SlotForm) -> Subject:
     occurrence = int(slot.mention) - 1 if slot.mention else None
     if slot.mask is None:
         try:
-            card = read_card(slot.picture)
+            card = read_card(slot.path)
         except NoRecipeError:
             pass
         else:
@@ -94,9 +95,16 @@ def subject_of(studio: Studio, slot: SlotForm) -> Subject:
 
 def embedded(studio: Studio, run: Run, slot: SlotForm) -> Subject:
     """The subject in a slot with its embedding, which is computed once."""
-    subject = subject_of(studio, slot)
-    key = ("subject", slot.picture, slot.mask)
-    return replace(subject, embedding=run.cached(key, lambda: studio.subject_embedding(subject)))
+    return replace(subject_of(studio, slot), embedding=embedding_of(studio, run, slot))
+
+
+def embedding_of(studio: Studio, run: Run, slot: SlotForm) -> Tensor:
+    """(D,) embedding of the subject in a slot, computed once."""
+
+    def compute() -> Tensor:
+        return studio.subject_embedding(subject_of(studio, slot))
+
+    return run.cached(("subject", slot.picture, slot.mask), compute)
 
 
 def with_recipes(

@@ -138,7 +138,7 @@ class Run:
         start, end = self.span
         painted = info.index_of_batch_start + info.count * info.step / info.steps  # in pictures
         fraction = start + (end - start) * painted / info.total
-        text = t(
+        text: str = t(
             "{what} · step {step} of {steps}", what=self.text, step=info.step, steps=info.steps
         )
         before, total = self._pictures or (0, info.total)
@@ -163,7 +163,7 @@ class Run:
         if self.stop.is_set():
             return False
         now_s = time.monotonic()
-        text = t("{what} · step {step} of {steps}", what=self.text, step=step, steps=steps)
+        text: str = t("{what} · step {step} of {steps}", what=self.text, step=step, steps=steps)
         text += _remaining(now_s - self._stage_started_s, step / steps)
         self.updates.put(Update(text, step / steps))
         if self._step_ended_s is not None:

@@ -107,9 +107,10 @@ class SquareForm(Form):
         return all(getattr(self, name) for name in needed)
 
     @property
-    def corners(self) -> tuple[str | None, ...]:
-        """The paths of the four pictures."""
-        return self.top_left, self.top_right, self.bottom_left, self.bottom_right
+    def corners(self) -> tuple[str, ...]:
+        """The paths of the four pictures; a missing one is left out."""
+        paths = (self.top_left, self.top_right, self.bottom_left, self.bottom_right)
+        return tuple(path for path in paths if path)
 
     @property
     def versions(self) -> tuple[tuple[SlotForm, SlotForm], tuple[SlotForm, SlotForm]]:

@@ -123,8 +123,9 @@ class Visit:
 
     def studio(self, studio: Studio) -> Studio:
         """The studio with the decoder that this visit uses."""
-        used = self.finetuned and self.uses_finetuned
-        return self.finetuned.studio(studio) if used else studio
+        if self.finetuned and self.uses_finetuned:
+            return self.finetuned.studio(studio)
+        return studio
 
     def delete(self) -> list[str]:
         """Delete every file and forget everything; returns the paths of the files."""

@@ -71,7 +71,8 @@ class FakeStudio(Studio):
             likeness=None,
         )
         decoder = SimpleNamespace(native_size_px=SIDE_PX)
-        models = stacks.Models(FakeClip(), None, decoder, stack, torch.device("cpu"))
+        parts: tuple[Any, ...] = FakeClip(), None, decoder
+        models = stacks.Models(*parts, stack, torch.device("cpu"))
         super().__init__(models)
         self.step_s = step_s
         self.steps_taken: list[int] = []

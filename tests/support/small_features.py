@@ -42,7 +42,7 @@ def example(number: int, caption: str | None = None, nouns: tuple[str, ...] = ()
         caption, nouns = CAPTIONS[number % len(CAPTIONS)]
     found, at = [], 0
     for noun in nouns:
-        at = re.compile(rf"\b{noun}").search(caption, at).start()
+        at = next(re.compile(rf"\b{noun}").finditer(caption, at)).start()
         found.append(Noun(noun, noun.lower(), at, at + len(noun)))
         at += len(noun)
     content = encode(picture(number, 40), "png")
@@ -61,7 +61,9 @@ def write_interleaved(folder: Path, shards: list[list[Example]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number, examples in enumerate(shards):
         write_shard(folder, number, examples, {})
-    write_manifest(folder, [read_done(folder, number) for number in range(len(shards))])
+    write_manifest(
+        folder, [done for number in range(len(shards)) if (done := read_done(folder, number))]
+    )
     return folder
 
 

@@ -10,7 +10,7 @@ from lambda_eclipse.messages import Text
 from lambda_eclipse.request import Request
 from lambda_eclipse.ui.form import ComposeForm, SlotForm
 from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.jobs import Painted, embedded, with_recipes
+from lambda_eclipse.ui.jobs import Painted, embedded, embedding_of, with_recipes
 from lambda_eclipse.ui.run import Run
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def blend_risk(studio: Studio, run: Run, slots: Sequence[SlotForm]) -> list[Blen
     from lambda_eclipse.insight import blending
 
     with studio.models.encoders():
-        embeddings = [embedded(studio, run, slot).embedding for slot in slots]
+        embeddings = [embedding_of(studio, run, slot) for slot in slots]
     return blending.blend_risk(embeddings, [slot.noun or "" for slot in slots])
 
 

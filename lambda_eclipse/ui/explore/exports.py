@@ -134,7 +134,7 @@ def points_of(route: str, line: Any, frames: int) -> list[routes.Point]:
         raise ValueError(
             t("The path is empty: draw a line in the square with mouse, touch or arrow keys.")
         )
-    return routes.resample([tuple(map(float, point)) for point in points], frames)
+    return routes.resample([(float(x), float(y)) for x, y in points], frames)
 
 
 def _opened(path: str) -> Image.Image:

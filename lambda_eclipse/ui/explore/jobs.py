@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from lambda_eclipse.explore.atlas import place, point
 from lambda_eclipse.explore.route import Point
@@ -16,6 +16,7 @@ from lambda_eclipse.ui.square_form import FROM_PICTURES, SquareForm
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lambda_eclipse.interpolate import Mode
     from lambda_eclipse.pipeline import Studio
 
 
@@ -51,7 +52,7 @@ def _paint(studio: Studio, run: Run, form: SquareForm, corners: Tensor, at: Poin
     from lambda_eclipse.keep.recipe import Recipe
 
     seed, sampling = int(form.seed), form.sampling
-    picture = studio.at(corners, *at, form.mode, seed, sampling, on_step=run.on_step)
+    picture = studio.at(corners, *at, cast("Mode", form.mode), seed, sampling, on_step=run.on_step)
     recipe = Recipe.from_point(studio, picture, sampling, prompt=form.prompt or "")
     return Painted(picture, recipe, None, f"({at[0]:.2f}, {at[1]:.2f})")
 

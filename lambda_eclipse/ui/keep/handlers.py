@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
+from lambda_eclipse import paper
 from lambda_eclipse.ui.compose.handlers import MAX_COUNT
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import errors_as_messages, reports
@@ -16,6 +17,7 @@ from lambda_eclipse.ui.form import (
     EDGES_DRAWN,
     EDGES_OFF,
     EMPTY_SLOT,
+    STACK_DEFAULT,
     ComposeForm,
     SlotForm,
     SlotsForm,
@@ -151,9 +153,12 @@ def _form_of(visit: Visit, recipe: "Recipe", same_clip: bool) -> ComposeForm:
     from lambda_eclipse.keep.card import Card, write_card
 
     request, slots = recipe.request, []
+    guidance = request.sampling.guidance
     for subject in request.subjects if same_clip else ():
-        picture = identicon(subject.embedding)
-        card = Card(subject.noun, picture, subject.embedding, recipe.stack, recipe.weights["clip"])
+        embedding = subject.embedding
+        assert embedding is not None  # every subject of a recipe has one
+        weights = recipe.weights["clip"]
+        card = Card(subject.noun, identicon(embedding), embedding, recipe.stack, weights)
         path = visit.file("subject.card.png", write_card(card))
         mention = 0 if subject.occurrence is None else subject.occurrence + 1
         slots.append(SlotForm(subject.noun, path, None, float(subject.strength), mention))
@@ -166,8 +171,8 @@ def _form_of(visit: Visit, recipe: "Recipe", same_clip: bool) -> ComposeForm:
         edges_high=int(request.canny_high),
         edge_map=None if edges is None else visit.file("edges.png", png_bytes(edges)),
         count=min(request.count, MAX_COUNT),
-        steps=request.sampling.steps,
-        guidance=request.sampling.guidance,
+        steps=request.sampling.steps or STACK_DEFAULT,
+        guidance=paper.GUIDANCE if guidance is None else guidance,
         seed=request.seed,
         randomize=False,
     )

@@ -15,6 +15,7 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import errors_as_messages
 from lambda_eclipse.ui.form import SlotForm, SlotsForm, at_slot
 from lambda_eclipse.ui.i18n import mark, t
+from lambda_eclipse.ui.jobs import subject_of
 from lambda_eclipse.ui.saving import png_bytes
 from lambda_eclipse.ui.subjects import jobs
 from lambda_eclipse.ui.subjects.brush import mask_of_canvas, with_mask
@@ -57,7 +58,7 @@ class SubjectActions:
         with errors_as_messages():
             studio = self.engine.wait()
             prepared = jobs.prepare(studio, slot)
-            is_card = jobs.subject_of(studio, slot).embedding is not None
+            is_card = subject_of(studio, slot).embedding is not None
         note = t(CARD_NOTE if is_card else MASK_NOTES[prepared.method])
         return prepared.picture, escape(note), prepared.overlay
 
@@ -110,7 +111,7 @@ class SubjectActions:
         from lambda_eclipse.insight.masks import candidates
 
         with errors_as_messages():
-            picture = open_picture(slot.picture)
+            picture = open_picture(slot.path)
             prepared = jobs.prepare(self.engine.wait(), slot)
             found = candidates(picture)
         visit.masks, visit.masked_picture = [one.mask for one in found], picture
@@ -142,7 +143,7 @@ class SubjectActions:
 
         slot = _filled(form, number)
         with errors_as_messages():
-            mask = mask_of_canvas(canvas, open_picture(slot.picture).size)
+            mask = mask_of_canvas(canvas, open_picture(slot.path).size)
         return at_slot(number, visit.file("mask.png", png_bytes(mask)))
 
     def use_automatic_mask(self, number: int) -> list[Any]:

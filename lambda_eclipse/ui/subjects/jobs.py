@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lambda_eclipse.insight import nouns
 from lambda_eclipse.ui.form import SlotForm
 from lambda_eclipse.ui.i18n import t
-from lambda_eclipse.ui.jobs import embedded, subject_of
+from lambda_eclipse.ui.jobs import embedding_of, subject_of
 from lambda_eclipse.ui.run import Run
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def propose_nouns(studio: Studio, run: Run, slot: SlotForm) -> list[tuple[str, f
 
     run.begin(t("Suggesting nouns"))
     with studio.models.encoders() as (clip, _):
-        embedding = embedded(studio, run, slot).embedding
-        whole = flatten(open_picture(slot.picture)) if slot.mask is None else None
+        embedding = embedding_of(studio, run, slot)
+        whole = flatten(open_picture(slot.path)) if slot.mask is None else None
         words = nouns.VOCABULARIES[studio.models.stack.nouns]
         return nouns.propose_nouns(clip, embedding, words, PROPOSALS, whole=whole)
 

@@ -67,6 +67,7 @@ class TeachActions:
         note = progress_html(
             note=t("Fine-tuned for {steps} steps. Compare before and after.", steps=finetuned.steps)
         )
+        assert finetuned.after is not None  # painted when training ended
         after = _file(visit, "after", finetuned.after)
         return gr.skip(), gr.skip(), after, note, self.state(visit)
 
@@ -114,7 +115,7 @@ class TeachActions:
         return duration_text(self.engine.pace.training_seconds(int(steps), settings.batch))
 
 
-def _file(visit: Visit, name: str, image: Image.Image | None) -> str:
+def _file(visit: Visit, name: str, image: Image.Image) -> str:
     from lambda_eclipse.keep.recipe import write
 
     return visit.file(f"{name}.png", write(image, None))
