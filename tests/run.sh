@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need into .venv, makes sure there is a browser, then lints and tests.
+# Installs what the tests need into .venv, makes sure there is a browser, then lints, checks types and tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,4 +10,5 @@ cd "$(dirname "$0")/.."
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
+.venv/bin/mypy
 .venv/bin/python -m pytest --numprocesses 2 --dist loadfile "$@"

@@ -17,6 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def train(lesson: Lesson, out: Path, steps: int, save_every: int, plan: dict[str
             errors.clear()
         if done % save_every == 0 or done == steps:
             content = {"plan": plan, **state(lesson)}
-            write_whole(out / CHECKPOINT, lambda path, content=content: torch.save(content, path))
+            write_whole(out / CHECKPOINT, partial(torch.save, content))
 
 
 def _resume(lesson: Lesson, path: Path, plan: dict[str, Any]) -> None:

@@ -70,9 +70,10 @@ class FakeStudio(Studio):
             batch_size=BATCH,
             likeness=None,
         )
-        decoder = SimpleNamespace(native_size_px=SIDE_PX)
-        parts: tuple[Any, ...] = FakeClip(), None, decoder
-        models = stacks.Models(*parts, stack, torch.device("cpu"))
+        clip: Any = FakeClip()
+        prior: Any = None
+        decoder: Any = SimpleNamespace(native_size_px=SIDE_PX)
+        models = stacks.Models(clip, prior, decoder, stack, torch.device("cpu"))
         super().__init__(models)
         self.step_s = step_s
         self.steps_taken: list[int] = []

@@ -16,7 +16,7 @@ from train.data.interleaved_shards import (
     Noun,
     Subject,
     encode,
-    read_done,
+    finished,
     write_manifest,
     write_shard,
 )
@@ -61,9 +61,7 @@ def write_interleaved(folder: Path, shards: list[list[Example]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number, examples in enumerate(shards):
         write_shard(folder, number, examples, {})
-    write_manifest(
-        folder, [done for number in range(len(shards)) if (done := read_done(folder, number))]
-    )
+    write_manifest(folder, finished(folder))
     return folder
 
 

@@ -73,7 +73,7 @@ def encode(tensors: Mapping[str, np.ndarray], caption: str, source: str) -> byte
             halves[name] = np.ascontiguousarray(tensors[name], np.float16)
         if not np.isfinite(halves[name]).all():
             raise ValueError(f"{name} of {source} holds values that float16 can't.")
-    content = {
+    content: dict[str, np.ndarray] = {
         **halves,
         "spans": np.asarray(tensors["spans"], np.int16).reshape(-1, 2),
         "key": np.array([key_of(caption)], np.int64),

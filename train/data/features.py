@@ -164,7 +164,7 @@ def clip_folder(stack: str | None, folder: Path | None) -> Path:
                 file=CONFIG_NAME,
             )
         return folder
-    return resolve(source_of(STACKS[stack], "clip"), patterns=PATTERNS["clip"])
+    return resolve(source_of(STACKS[str(stack)], "clip"), patterns=PATTERNS["clip"])
 
 
 def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) -> FeatureShards:

@@ -30,6 +30,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,12 @@ def write_shard(
 def read_done(folder: Path, number: int) -> dict[str, Any] | None:
     """Content of a finished shard's `.json`; None if the shard is still to be made."""
     return tars.read_done(folder, KIND, number)
+
+
+def finished(folder: Path) -> list[dict[str, Any]]:
+    """Contents of the `.json` of the finished shards, up to the first that is missing."""
+    dones = (read_done(folder, number) for number in count())
+    return [done for done in takewhile(bool, dones) if done]
 
 
 def write_manifest(folder: Path, dones: Sequence[dict[str, Any]]) -> Path:

@@ -6,10 +6,7 @@ of (seed, step), so a resumed run equals the uninterrupted one bit for bit. All 
 only the first one writes.
 """
 
-import argparse
 import copy
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +16,22 @@ from torch import nn
 from train.loop import checkpoints, ranks
 from train.loop.checkpoints import State
 from train.loop.progress import Log
-from train.loop.task import Losses, Settings, Task, generator
+from train.loop.task import Losses, Settings, Task
 
 
 def train(
-    task: "Task | Run",
-    settings: Any = None,
-    folder: Any = None,
+    task: Task,
+    settings: Settings,
+    folder: Path,
     stop_after: int | None = None,
     keep: bool = False,
     tensorboard: bool = False,
-) -> nn.Module:
-    """Train to the end, or for `stop_after` steps of this call; returns the weights to export.
+) -> Any:
+    """Train to the end, or for `stop_after` steps of this call; returns the model to export.
 
     FloatingPointError when a gradient is not finite, OSError when the disk is full: the last
     checkpoint is intact then. ValueError when the folder's checkpoint does not fit the task.
     """
-    if isinstance(task, Run):
-        return _train_run(task, settings if stop_after is None else stop_after)
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_flush_denormal(True)  # sharp attention makes many, each a hundred times as slow
     state = begin(task, settings)
@@ -112,75 +107,3 @@ def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
         mean.lerp_(now, 1 - decay)
     for copied, buffer in zip(average.buffers(), model.buffers(), strict=True):
         copied.copy_(buffer)
-
-
-# The former interface, until the last trainer is a task
-
-__all__ = ["Run", "command", "generator", "options", "train"]
-
-
-@dataclass
-class Run:
-    """A task with its settings and folder."""
-
-    folder: Path
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    steps: int
-    batch: int
-    compute_loss: Callable[[int], Losses | Iterator[Losses]]
-    evaluate: Callable[[nn.Module], dict[str, float]]
-    warmup: int = 100
-    ema_decay: float | None = None
-    report_every: int = 50
-    evaluations: int = 10
-    save_every: int = 250
-    ema: nn.Module | None = field(default=None, init=False)
-
-
-class _Task(Task):
-    run: Run
-
-    def optimizer(self, settings: Settings) -> Any:
-        for group in self.groups:
-            group.setdefault("base_lr", group["lr"])
-        return self.fused
-
-
-def _train_run(run: Run, stop_after: int | None = None) -> nn.Module:
-    """Train a run."""
-    task = _Task(
-        run.model,
-        lambda step: run.compute_loss(step),
-        lambda model: run.evaluate(model),
-        groups=run.optimizer.param_groups,
-        fused=run.optimizer,
-    )
-    names = ("steps", "warmup", "ema_decay", "report_every", "evaluations", "save_every")
-    settings = Settings(
-        batch=run.batch // ranks.world(), rate=0.0, **{name: getattr(run, name) for name in names}
-    )
-    result = train(task, settings, run.folder, stop_after)
-    if run.ema_decay is not None:
-        run.ema = result
-    return result
-
-
-def command(description: str, *, steps: int, batch: int, rate: float) -> argparse.ArgumentParser:
-    """The options that every trainer has, with its defaults."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--run", type=Path, required=True, help="folder of checkpoints and log")
-    parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument("--batch", type=int, default=batch, help="examples per step")
-    parser.add_argument("--rate", type=float, default=rate, help="peak learning rate")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--export", type=Path, help="write fp16 weights and configuration here")
-    return parser
-
-
-def options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What every trainer's `build` takes; sets the number of threads."""
-    torch.set_num_threads(arguments.threads)
-    names = {"folder": "run", "steps": "steps", "batch": "batch", "rate": "rate", "seed": "seed"}
-    return {name: getattr(arguments, option) for name, option in names.items()}

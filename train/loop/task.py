@@ -63,7 +63,7 @@ class Task:
 
     model: nn.Module
     loss: Callable[[int], Losses | Iterator[Losses]]
-    evaluate: Callable[[nn.Module], dict[str, float]]
+    evaluate: Callable[[Any], dict[str, float]]
     groups: list[dict[str, Any]] | None = None
     fused: bool | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)

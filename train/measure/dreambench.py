@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -139,6 +140,14 @@ def both_right(studio: Studio, bench: Dreambench, identity: Identity, seed: int)
     return found
 
 
+def _always(template: str, _: Photographed) -> str:
+    return template
+
+
+def _numbered(bench: Dreambench, number: int, subject: Photographed) -> str:
+    return bench.prompts(subject)[number]
+
+
 def measure(studio: Studio, bench: Dreambench, seed: int, all_prompts: bool) -> tuple[dict, list]:
     """The table by name, and the sheet's pictures: reference, then one for each sheet prompt."""
     identity = Identity(Judge(CACHE), bench)
@@ -152,12 +161,12 @@ def measure(studio: Studio, bench: Dreambench, seed: int, all_prompts: bool) -> 
     columns = [references]
     table["from true embeddings"] = rate(painted_from_cut_outs(studio, references, seed))
     for template in SHEET_PROMPTS:
-        columns.append(painted_alone(studio, bench, lambda _, t=template: t, seed))
+        columns.append(painted_alone(studio, bench, partial(_always, template), seed))
         table[template.format("…")] = rate(columns[-1])
     table["two subjects, both"] = share(both_right(studio, bench, identity, seed))
     if all_prompts:
         rates = [
-            rate(painted_alone(studio, bench, lambda s, n=n: bench.prompts(s)[n], seed))
+            rate(painted_alone(studio, bench, partial(_numbered, bench, n), seed))
             for n in range(len(bench.object_prompts))
         ]
         table["all 25 prompts, mean"] = sum(rates) / len(rates)

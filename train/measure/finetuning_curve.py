@@ -177,7 +177,7 @@ def main() -> None:
     title = f"{CONCEPTS} held-out concepts taught together"
     for suffix, text in ((".md", table(rows)), (".svg", plot(rows, title))):
         path = arguments.out.with_suffix(suffix)
-        write_whole(path, lambda part, text=text: part.write_text(text, "utf-8"))
+        write_whole(path, partial(Path.write_text, data=text, encoding="utf-8"))
     print(table(rows), end="")
 
 

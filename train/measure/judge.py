@@ -80,8 +80,10 @@ def cut(picture: Image.Image, spot: Spot) -> Image.Image:
     """The square around a subject, with a margin of the ground."""
     scale = picture.width / 128
     half = 0.56 * spot.size
-    box = (spot.x - half, spot.y - half, spot.x + half, spot.y + half)
-    return picture.crop(tuple(round(side * scale) for side in box))
+    left, top, right, bottom = (
+        round(side * scale) for side in (spot.x - half, spot.y - half, spot.x + half, spot.y + half)
+    )
+    return picture.crop((left, top, right, bottom))
 
 
 def named_right(

@@ -84,7 +84,7 @@ def choose_pairs(side: str, seed: int = 0) -> list[tuple[Sprite, Sprite]]:
 
 def pairs(studio: Studio, judge: Judge) -> dict[str, float]:
     """Two subjects side by side: shares of subjects, and of pairs, named right."""
-    result = {}
+    result: dict[str, float] = {}
     for side in (*SIDES, "apart"):
         drawn = [named_pairs(studio, judge, side, NAMED, draw) for draw in range(DRAWS)]
         for name in NAMED:
@@ -144,8 +144,9 @@ def dominant(picture: Image.Image, place: Place) -> np.ndarray:
     pixels = lab[changed] if changed.sum() >= 50 else lab.reshape(-1, 3)
     criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
     cv2.setRNGSeed(0)
+    unused = np.empty(0, np.int32)  # labels to start from
     _, labels, centres = cv2.kmeans(
-        pixels, COLOUR_CLUSTERS, None, criteria, 2, cv2.KMEANS_PP_CENTERS
+        pixels, COLOUR_CLUSTERS, unused, criteria, 2, cv2.KMEANS_PP_CENTERS
     )
     return centres[np.bincount(labels.ravel(), minlength=COLOUR_CLUSTERS).argmax()]
 

@@ -30,7 +30,7 @@ def fixed_state(folder: Path) -> dict[str, Tensor]:
 
     FileNotFoundError when a trainer has not run.
     """
-    state = {}
+    state: dict[str, Tensor] = {}
     for part, trainer in TRAINED_BY.items():
         path = folder / f"{trainer}.pt"
         if not path.exists():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lambda_eclipse.pocket.tower import CLASSES, GridTower
-from train.loop.loop import generator
+from train.loop.task import generator
 from train.pocket.lexicon import Lexicon
 from train.world.arrays import VIEWS, Arrays, view_index
 from train.world.looks import LOOKS

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.networks import read_model
+from lambda_eclipse.pocket.movq import PocketMOVQ
 from lambda_eclipse.pocket.tower import GridTower
 from train.pocket.trunk import OnnxTrunk
 from train.world.arrays import FREE_EVERY, SIDES, Arrays, pixels, write_array, write_pieces
@@ -67,7 +68,7 @@ def write_embeddings(arrays: Arrays, clip: Clip, threads: int) -> None:
             write_pieces(folder / f"{name}-edges-embed.npy", maps, partial(embed_edges, name))
 
 
-def write_latents(arrays: Arrays, movq: nn.Module) -> None:
+def write_latents(arrays: Arrays, movq: PocketMOVQ) -> None:
     """Encode scenes and empty places."""
     pictures = {side: arrays.pictures(side) for side in SIDES}
     pictures["places"] = np.stack([np.asarray(ground(place)) for place in PLACES])

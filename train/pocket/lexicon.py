@@ -93,11 +93,10 @@ def load_lexicon(cache: Path) -> Lexicon:
     noun_of = {word: c.noun for c in CONCEPTS for word in (c.noun, *c.synonyms)}
     if not path.exists():
         words = list(dict.fromkeys([*noun_of, *classes, *keywords()]))
-        arrays = {
-            "vectors": embed(words, cache).half().numpy(),
-            "descriptions": embed(describe_classes(), cache).half().numpy(),
-        }
-        np.savez(path, words=np.array(words), **arrays)
+        found, described = (
+            embed(texts, cache).half().numpy() for texts in (words, describe_classes())
+        )
+        np.savez(path, words=np.array(words), vectors=found, descriptions=described)
     data = np.load(path)
     lexicon = Lexicon(
         tuple(map(str, data["words"])),

@@ -9,6 +9,7 @@ of whole scenes with held-out sprites (and of new scenes with training sprites).
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def mean_psnr(pictures: Tensor, truth: Tensor) -> float:
 
 
 @torch.no_grad()
-def psnr(model: nn.Module, batch: Tensor) -> float:
+def psnr(model: Any, batch: Tensor) -> float:
     """`mean_psnr` of the reconstructions."""
     return mean_psnr(model.decode(model.encode(batch))["sample"], batch)
 

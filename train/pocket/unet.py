@@ -14,12 +14,13 @@ grounds' variance that the hint explains.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from diffusers import DDIMScheduler
-from torch import Tensor, nn
+from torch import Tensor
 
 from lambda_eclipse.networks import read_model
 from lambda_eclipse.pocket.embedding import crop
@@ -79,7 +80,7 @@ class Painting:
         self.movq = read_model(movq, torch.float32).eval().requires_grad_(False)
 
     def errors(
-        self, unet: nn.Module, side: str, embeds: Tensor, index: np.ndarray, random: torch.Generator
+        self, unet: Any, side: str, embeds: Tensor, index: np.ndarray, random: torch.Generator
     ) -> dict[str, Tensor]:
         """Losses for embeddings (n, D) of scenes `index` (n,) of a side.
 
@@ -124,7 +125,7 @@ class Painting:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, painting: Painting) -> dict[str, float]:
+def evaluate(model: Any, painting: Painting) -> dict[str, float]:
     """The held-out metrics."""
     pairs, index = painting.pairs, np.arange(EVALUATED)
     result: dict[str, float] = {}

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lambda_eclipse.pocket.embedding import LAYOUT
 from lambda_eclipse.pocket.tower import SEMANTIC
-from train.loop.loop import generator
+from train.loop.task import generator
 from train.world.arrays import SIDES, Arrays
 from train.world.places import PLACES
 

@@ -11,6 +11,7 @@ H heads, W = H · head width; a group has n examples of S positions.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby, pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -97,11 +98,12 @@ class Packed(nn.Module):
         x = torch.cat([text, *(e.to(text.dtype) for e in extras)]).index_select(0, order)  # (P, W)
         x = x + F.embedding(positions, prior.positional_embedding[0])  # (P, W)
         groups = [(len(list(same)), length + extra) for length, same in groupby(lengths)]  # n, S
-        for block in prior.transformer_blocks[:-1]:
+        blocks: list[Any] = list(prior.transformer_blocks)
+        for block in blocks[:-1]:
             x = x + attend(block.attn1, block.norm1(x), groups)  # (P, W)
             x = x + block.ff(block.norm3(x))  # (P, W)
         # Only the last position, the learned query, is read; it attends to all positions.
-        block = prior.transformer_blocks[-1]
+        block = blocks[-1]
         x = x.index_select(0, last) + attend_last(block.attn1, block.norm1(x), groups, last)
         x = x + block.ff(block.norm3(x))  # (N, W)
         return prior.proj_to_clip_embeddings(prior.norm_out(x)).float()  # (N, D)
@@ -125,7 +127,8 @@ def layout(
     order = torch.where(is_text, start[owner] + within, total + beyond * count + owner)
     positions = torch.where(is_text, within, text_positions + beyond)
     last = size.cumsum(0) - 1
-    return tuple(index.to(device, non_blocking=True) for index in (order, positions, last))
+    order, positions, last = (i.to(device, non_blocking=True) for i in (order, positions, last))
+    return order, positions, last
 
 
 def attend(attention: Attention, x: Tensor, groups: Sequence[tuple[int, int]]) -> Tensor:

@@ -30,7 +30,9 @@ class Data(Protocol):
     """
 
     dimension: int
-    inverse_temperature: float | Tensor
+
+    @property
+    def inverse_temperature(self) -> float | Tensor: ...
 
     def batch(self, step: int) -> Any:
         """Examples of a step, with the attributes of `packed.Batch`."""
@@ -174,7 +176,7 @@ def build_features(
         "precision": precision,
     }
 
-    def export(weights: nn.Module, folder: Path) -> None:
+    def export(weights: Any, folder: Path) -> None:
         published.save(weights, folder / "prior", clip, **identity)
 
     return build(

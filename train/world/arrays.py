@@ -111,8 +111,8 @@ def write_scenes(folder: Path, side: str, seed: int, count: int, sprites: Sequen
     breadth = side == "train" and len(sprites) > len(load()[0])
     shape = (count, SIZE_PX, SIZE_PX, 3)
     scenes = np.lib.format.open_memmap(folder / f"{side}-scenes.npy", "w+", np.uint8, shape)
-    shape = (min(count, MATTES), SIZE_PX, SIZE_PX)
-    mattes = np.lib.format.open_memmap(folder / f"{side}-mattes.npy", "w+", np.uint8, shape)
+    size = (min(count, MATTES), SIZE_PX, SIZE_PX)
+    mattes = np.lib.format.open_memmap(folder / f"{side}-mattes.npy", "w+", np.uint8, size)
     rows = []
     for i in range(count):
         scene = sample_scene(seed, i, side, breadth, side == "train" and i % FREE_EVERY == 0)

@@ -21,6 +21,7 @@ from train.data.interleaved_shards import (
     Noun,
     Subject,
     encode,
+    finished,
     read_done,
     write_manifest,
     write_shard,
@@ -40,7 +41,7 @@ def example(seed: int, index: int, side: str, breadth: bool = False) -> Example:
         side = "train" if (index + 1) % EVERY else "held"
     scene = sample_scene(seed, index, side, breadth)
     picture = encode(render(scene), "png")
-    nouns = []
+    nouns: list[Noun] = []
     for text, sprite in zip(scene.nouns, scene.sprites, strict=True):
         # A caption names its subjects in order, as whole words.
         start = nouns[-1].end if nouns else 0
@@ -68,14 +69,13 @@ def write_side(out: Path, seed: int, count: int, side: str, breadth: bool = Fals
     settings = {"seed": seed, "count": count, "side": side, "breadth": breadth}
     out.mkdir(parents=True, exist_ok=True)
     check_settings(out, {"format": FORMAT, "world": "stickers", **settings})
-    dones = []
     for number, start in enumerate(range(0, count, PER_SHARD)):
         if read_done(out, number) is None:
             stop = min(start + PER_SHARD, count)
             examples = [example(seed, i, side, breadth) for i in range(start, stop)]
             report = Report(seen=len(examples)).to_json()
             write_shard(out, number, examples, {**report, **counts(examples)})
-        dones.append(read_done(out, number))
+    dones = finished(out)
     write_manifest(out, dones)
     write(out, gather(dones))
 
@@ -96,8 +96,7 @@ def main() -> None:
         write_side(given.out, given.seed, given.count, given.side, given.breadth)
     except ValueError as error:
         parser.error(str(error))
-    shards = range(-(-given.count // PER_SHARD))
-    print(table(gather([read_done(given.out, number) for number in shards])), end="")
+    print(table(gather(finished(given.out))), end="")
 
 
 if __name__ == "__main__":

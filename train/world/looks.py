@@ -77,8 +77,8 @@ def styled(name: str, look: int) -> Image.Image:
 def fit(picture: Image.Image, size: float, tilt: float = 0) -> Image.Image:
     """Scale a picture to a long side of `size` pixels and rotate it by `tilt` degrees."""
     scale = size / max(picture.size)
-    target = tuple(max(1, round(side * scale)) for side in picture.size)
-    picture = picture.resize(target, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
     if tilt:
         picture = picture.rotate(tilt, Image.Resampling.BICUBIC, expand=True)
     return picture

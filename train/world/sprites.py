@@ -90,7 +90,9 @@ def breadth_concepts(held: frozenset[str]) -> tuple[Concept, ...]:
     concepts = []
     for group in fetch_json(NAMES, "data-by-group.json"):
         kind = BREADTH_GROUPS.get(group["name"])
-        for emoji in group["emojis"] if kind else ():
+        if kind is None:
+            continue
+        for emoji in group["emojis"]:
             slug = emoji["slug"]
             noun = slug.replace("_", " ")
             if _NOT_BREADTH.search(slug) or noun in taken or avoided & set(noun.split()):
@@ -126,8 +128,8 @@ def trim(picture: Image.Image, size_px: int = SPRITE_PX) -> Image.Image:
     box = picture.getchannel("A").point(lambda a: 255 * (a > 16)).getbbox()
     picture = picture.crop(box)
     scale = size_px / max(picture.size)
-    size = tuple(max(1, round(side * scale)) for side in picture.size)
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    width, height = (max(1, round(side * scale)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def build(

@@ -49,7 +49,8 @@ def read(
     mentions: the mention that each noun is bound to, from 1; 0 for the first free one.
     slots: the index of each subject's slot.
     """
-    pieces, warnings = tokenizer.pieces(prompt), []
+    pieces = tokenizer.pieces(prompt)
+    warnings: list[str] = []
     limit = tokenizer.context_length - 2
     owners: dict[int, int] = {}
     choices: dict[int, tuple[int, int]] = {}

@@ -157,7 +157,8 @@ def _archived(task: Task) -> Iterator[tuple[str, bytes | None]]:
                 if len(found) == len(wanted):
                     break
                 if member.name in wanted:
-                    found[member.name] = tar.extractfile(member).read()
+                    content = tar.extractfile(member)
+                    found[member.name] = content.read() if content else b""
     except _BROKEN:
         pass  # `plan` has marked it as damaged; keep the members read so far
     for name in task.names:

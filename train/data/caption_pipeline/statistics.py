@@ -10,15 +10,15 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
-from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 from lambda_eclipse.paper import IMAGES_BY_SUBJECTS, MAX_SUBJECTS, UNIQUE_SUBJECTS
 from lambda_eclipse.weights import write_json, write_whole
 from train.data.caption_pipeline.report import Report, merge
-from train.data.interleaved_shards import Example, read_done
+from train.data.interleaved_shards import Example, finished
 
 COMMONEST = 15  # subjects listed by name
 
@@ -75,7 +75,7 @@ def write(folder: Path, statistics: Statistics) -> None:
     write_json(content, folder / "statistics.json")
     for name, text in (("md", table(statistics)), ("svg", plot(statistics))):
         write_whole(
-            folder / f"statistics.{name}", lambda path, text=text: path.write_text(text, "utf-8")
+            folder / f"statistics.{name}", partial(Path.write_text, data=text, encoding="utf-8")
         )
 
 
@@ -93,8 +93,8 @@ def table(statistics: Statistics) -> str:
     rows.append(f"| unique subjects | {len(statistics.names):,} | | {UNIQUE_SUBJECTS:,} | |")
     for split, pictures in statistics.splits.items():
         share = _share(pictures, statistics.pictures)
-        theirs = "80 %" if split == "train" else "20 %"
-        rows.append(f"| of all: {split} | {pictures:,} | {share} | | {theirs} |")
+        paper_share = "80 %" if split == "train" else "20 %"
+        rows.append(f"| of all: {split} | {pictures:,} | {share} | | {paper_share} |")
     report = statistics.report
     rows += ["", f"Of {report.seen:,} entries {statistics.pictures:,} were kept.", ""]
     if report.dropped:
@@ -157,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Count what is in a folder of shards.")
     parser.add_argument("--shards", type=Path, required=True)
     folder = parser.parse_args().shards
-    dones = list(takewhile(bool, (read_done(folder, number) for number in count())))
+    dones = finished(folder)
     if not dones:
         parser.error(f"{folder} holds no finished shards: check --shards.")
     statistics = gather(dones)

@@ -7,6 +7,7 @@ subject from the next.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +42,8 @@ def start(prior: Prior) -> None:
         prior.embedding_control,
         prior.proj_to_clip_embeddings,
     ]
-    for block in prior.transformer_blocks:
+    blocks: Any = prior.transformer_blocks
+    for block in blocks:
         identities += [block.attn1.to_v, block.attn1.to_out[0]]
         nn.init.zeros_(block.ff.net[2].weight)
         nn.init.zeros_(block.ff.net[2].bias)

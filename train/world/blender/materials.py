@@ -92,9 +92,11 @@ def planks(draw: Draw, colour: Colour) -> Any:
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    return tuple(min(1.0, factor * c) for c in colour)
+    red, green, blue = (min(1.0, factor * c) for c in colour)
+    return red, green, blue
 
 
 def vary(draw: Draw, colour: Colour, by: float = 0.25) -> Colour:
     """The colour with each channel off by up to a share."""
-    return tuple(min(1.0, max(0.0, c * draw.uniform(1 - by, 1 + by))) for c in colour)
+    red, green, blue = (min(1.0, max(0.0, c * draw.uniform(1 - by, 1 + by))) for c in colour)
+    return red, green, blue

@@ -242,10 +242,8 @@ def desert(draw: Draw, library: Library) -> None:
 
 
 def plain(draw: Draw, library: Library) -> None:
-    colour = [draw.uniform(0.03, 0.9) for _ in range(3)]
-    if draw.random() < 0.5:
-        colour = [colour[0]] * 3
-    fabric(draw, tuple(colour))
+    red, green, blue = (draw.uniform(0.03, 0.9) for _ in range(3))
+    fabric(draw, (red, red, red) if draw.random() < 0.5 else (red, green, blue))
 
 
 @dataclass(frozen=True)

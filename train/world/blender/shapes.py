@@ -53,7 +53,7 @@ def waves(draw: Draw, size: float, length: float, octaves: int = 4) -> Callable:
             parts.append((step * math.cos(turn), step * math.sin(turn), phase, size / 1.9**k / 2))
 
     def height(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return sum(a * np.sin(u * x + v * y + p) for u, v, p, a in parts)
+        return np.sum([a * np.sin(u * x + v * y + p) for u, v, p, a in parts], axis=0)
 
     return height
 
