@@ -26,8 +26,9 @@ from lambda_eclipse.clip_model import (
     text_tower,
     tokenizer_of,
 )
+from lambda_eclipse.manifest import verify
 from lambda_eclipse.tokens import TokenBatch, Tokenizer
-from lambda_eclipse.weights import load_module, read_json, verify
+from lambda_eclipse.weights import load_module, read_json
 
 WEIGHTS_NAME = "open_clip_model.safetensors"
 

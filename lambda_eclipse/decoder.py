@@ -22,8 +22,9 @@ from diffusers import DDIMScheduler, KandinskyV22Pipeline
 from PIL import Image
 
 from lambda_eclipse.images import to_pil, to_tensor
+from lambda_eclipse.manifest import verify
 from lambda_eclipse.networks import read_model
-from lambda_eclipse.weights import read_json, verify
+from lambda_eclipse.weights import read_json
 
 
 class Cancelled(Exception):
@@ -82,13 +83,13 @@ class Decoder:
 
         `offload`: keep the networks in main memory and move each to `device` while it runs.
         """
-        # The U-Net predicts noise and variance (2·C channels); DDIM does not use the variance.
-        # Drop a "variance_type" of another scheduler, or the pipeline would pass on 2·C channels.
+        # The U-Net predicts noise and variance (2·C channels). With a "variance_type" the pipeline
+        # would pass both on, but DDIM does not use the variance.
         config = {key: value for key, value in scheduler.items() if key != "variance_type"}
         self.pipeline = KandinskyV22Pipeline(unet, _DDIM.from_config(config), movq)
         self.pipeline.set_progress_bar_config(disable=True)
-        unet.eval().requires_grad_(False)
-        movq.eval().requires_grad_(False)
+        for network in (unet, movq):
+            network.eval().requires_grad_(False)
         self.device = torch.device(device)
         if offload:
             self.pipeline.enable_model_cpu_offload(device=self.device)
@@ -105,16 +106,12 @@ class Decoder:
         manifest: Path | None = None,
         offload: bool = False,
     ) -> Decoder:
-        """Read `<path>/{unet,movq,scheduler}` in the hub's layout.
-
-        manifest: checksums to verify first. Raises WeightsError naming the file that is missing,
-        damaged or does not match its configuration.
-        """
+        """Read `<path>/{unet,movq,scheduler}`, verified by `manifest`; raises WeightsError."""
         root = Path(path)
         if manifest is not None:
             verify(manifest, root)
+        unet, movq = (read_model(root / name, dtype) for name in ("unet", "movq"))
         scheduler = read_json(root / "scheduler" / "scheduler_config.json")
-        unet, movq = read_model(root / "unet", dtype), read_model(root / "movq", dtype)
         return cls(unet, movq, scheduler, device, offload)
 
     @property

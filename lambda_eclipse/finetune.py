@@ -30,7 +30,8 @@ from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.images import flatten
 from lambda_eclipse.masking import prepare_subject
 from lambda_eclipse.messages import StudioError
-from lambda_eclipse.stacks import Finetuning, Models
+from lambda_eclipse.models import Models
+from lambda_eclipse.stacks import Finetuning
 
 MAX_NORM = 1.0  # longer gradients are scaled down to it
 # What LoRA adapts: the attention's projections and the blocks' convolutions.

@@ -6,11 +6,24 @@ Letters: B prompts, L text positions, D embedding width, K subjects of one promp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lambda_eclipse.tokens import Span
+
+
+class Condition(NamedTuple):
+    """The prior's inputs beside noise, as `Prior.forward` takes them.
+
+    pooled: (1, D) text. states: (1, L, D). mask: (1, L) bool. control: (1, D).
+    """
+
+    pooled: Tensor
+    states: Tensor
+    mask: Tensor
+    control: Tensor
 
 
 def swap(

@@ -31,7 +31,7 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sources(options: argparse.Namespace) -> dict[str, str]:
-    """The `sources` of `stacks.load` from parsed options."""
+    """The `sources` of `models.load` from parsed options."""
     return {part: path for part in ("prior", "decoder") if (path := getattr(options, part))}
 
 

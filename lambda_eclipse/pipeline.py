@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from PIL import Image
@@ -23,9 +23,10 @@ from torch import Tensor
 from lambda_eclipse import interpolate, stacks
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.images import flatten, open_picture
-from lambda_eclipse.interleave import swap
+from lambda_eclipse.interleave import Condition, swap
 from lambda_eclipse.masking import Prepared, prepare_subject
 from lambda_eclipse.messages import Text
+from lambda_eclipse.models import Models, load
 from lambda_eclipse.prior import draw_noise
 from lambda_eclipse.request import (
     GRID_SIDES,
@@ -46,22 +47,10 @@ if TYPE_CHECKING:
     from lambda_eclipse.tokens import Span
 
 
-class Condition(NamedTuple):
-    """The prior's inputs beside noise, as `Prior.forward` takes them.
-
-    pooled: (1, D) text. states: (1, L, D). mask: (1, L) bool. control: (1, D).
-    """
-
-    pooled: Tensor
-    states: Tensor
-    mask: Tensor
-    control: Tensor
-
-
 class Studio:
     """The loaded models of one stack, and the requests that they serve."""
 
-    def __init__(self, models: stacks.Models) -> None:
+    def __init__(self, models: Models) -> None:
         self.models = models
 
     @classmethod
@@ -72,8 +61,8 @@ class Studio:
         progress: Callable[[str], None] | None = None,
         sources: Mapping[str, str] | None = None,
     ) -> Studio:
-        """Load a stack; `sources` and errors as in `stacks.choose` and `stacks.load`."""
-        return cls(stacks.load(*stacks.choose(stack, device), progress, sources=sources))
+        """Load a stack; `sources` and errors as in `stacks.choose` and `models.load`."""
+        return cls(load(*stacks.choose(stack, device), progress, sources=sources))
 
     def prepare(self, subject: Subject) -> Prepared:
         """A subject cut out and centred on white, the image encoder's input (Sec. 3.2)."""
@@ -114,11 +103,8 @@ class Studio:
             condition = self.condition(request, spans, edges)
             embeddings = []
             # One by one: an embedding must not depend on the number of pictures.
-            for seed in request.seeds:
-                generator = torch.Generator().manual_seed(
-                    seed if prior_seed is None else prior_seed
-                )
-                dtype = condition.states.dtype
+            for seed in request.seeds if prior_seed is None else [prior_seed] * request.count:
+                generator, dtype = torch.Generator().manual_seed(seed), condition.states.dtype
                 noise = draw_noise((1, clip.embed_dim), generator, self.models.device, dtype)
                 embeddings.append(prior(noise, *condition))  # (1, D)
             return torch.cat(embeddings).float().cpu()
@@ -239,16 +225,15 @@ class Studio:
             check_seed(seed)
         sampling.check()
         stack = self.models.stack
-        sampling = sampling.or_default(stack.sampling)
-        assert sampling.steps is not None and sampling.guidance is not None
+        steps, guidance = sampling.values(stack.steps, stack.guidance)
         with torch.no_grad():
             negative = self.models.clip.null_image()  # (1, D), computed once when loading
         images = self.models.decoder.paint(
             embeddings,
             negative,
             seeds=seeds,
-            steps=sampling.steps,
-            guidance=sampling.guidance,
+            steps=steps,
+            guidance=guidance,
             batch_size=stack.batch_size,
             on_step=on_step,
         )

@@ -24,15 +24,9 @@ from torch import Tensor, nn
 
 from lambda_eclipse import paper
 from lambda_eclipse.cpu_linear import Linear
+from lambda_eclipse.manifest import verify
 from lambda_eclipse.transformer import Block
-from lambda_eclipse.weights import (
-    WeightsError,
-    load_module,
-    read_json,
-    save_fp16,
-    verify,
-    write_json,
-)
+from lambda_eclipse.weights import WeightsError, load_module, read_json, save_fp16, write_json
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"

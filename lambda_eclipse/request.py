@@ -48,11 +48,11 @@ class Sampling:
         if self.guidance is not None:
             check_range(Text("guidance"), self.guidance, *GUIDANCE)
 
-    def or_default(self, default: Sampling) -> Sampling:
-        """This sampling with each None replaced by the value of `default`."""
-        return Sampling(
-            default.steps if self.steps is None else self.steps,
-            default.guidance if self.guidance is None else self.guidance,
+    def values(self, steps: int, guidance: float) -> tuple[int, float]:
+        """Steps and guidance; the arguments are the defaults, taken for None."""
+        return (
+            steps if self.steps is None else int(self.steps),
+            guidance if self.guidance is None else float(self.guidance),
         )
 
 

@@ -1,4 +1,4 @@
-"""The stacks: which CLIP, prior and decoder belong together, and loading them on a device.
+"""The stacks: which CLIP, prior and decoder belong together, and where they are read from.
 
 Each stack is a row of one table. A source is a folder or a hub repository; the environment
 variables LAMBDA_ECLIPSE_<STACK>_CLIP, _PRIOR and _DECODER replace those of a row.
@@ -7,25 +7,16 @@ variables LAMBDA_ECLIPSE_<STACK>_CLIP, _PRIOR and _DECODER replace those of a ro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from lambda_eclipse import devices, paper
 from lambda_eclipse.messages import StudioError
-from lambda_eclipse.request import Sampling
-from lambda_eclipse.weights import WeightsError, resolve
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
-
-    from lambda_eclipse.clip import Clip
-    from lambda_eclipse.decoder import Decoder
-    from lambda_eclipse.prior import Prior
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -93,11 +84,6 @@ class Stack:
     nouns: Literal["stickers", "photographs"] = "photographs"
     likeness: str | None = None
 
-    @property
-    def sampling(self) -> Sampling:
-        """The default sampling of a request."""
-        return Sampling(self.steps, self.guidance)
-
 
 STACKS: dict[str, Stack] = {
     "pocket": Stack(
@@ -144,54 +130,6 @@ STACKS: dict[str, Stack] = {
 }
 
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Models:
-    """The loaded networks of a stack, frozen, in evaluation mode.
-
-    offload: encoders stay in main memory, so use them within `encoders()`; the decoder moves its
-    own networks. sources: replacements of the row's sources. digests: checksums of parts without
-    a source, such as a finetuned decoder.
-    """
-
-    clip: Clip
-    prior: Prior
-    decoder: Decoder
-    stack: Stack
-    device: torch.device
-    offload: bool = False
-    sources: Mapping[str, str] = field(default_factory=dict)
-    digests: Mapping[str, str] = field(default_factory=dict)
-
-    @contextmanager
-    def encoders(self) -> Iterator[tuple[Clip, Prior]]:
-        """CLIP and the prior, on the device until the outermost such block ends."""
-        if not self.offload or self.clip.device.type == self.device.type:
-            yield self.clip, self.prior
-            return
-        import torch
-
-        try:
-            yield self.clip.to(self.device), self.prior.to(self.device)
-        finally:
-            self.clip.to("cpu")
-            self.prior.to("cpu")
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-
-    def subject_cosines(self, scene: Tensor, subjects: Tensor) -> Tensor:
-        """Cosines (K,) of a scene's embedding (D,) with those of K single subjects (K, D)."""
-        import torch
-
-        scene, subjects = scene.float().cpu(), subjects.float().cpu()
-        if self.stack.likeness is None:
-            return torch.cosine_similarity(scene[None], subjects, dim=1)
-        cosines: Tensor = import_module(self.stack.likeness).subject_cosines(scene, subjects)
-        return cosines
-
-
 def choose(name: str = "auto", device: str = "auto") -> tuple[Stack, torch.device]:
     """The stack and the device for the names, on this machine.
 
@@ -220,55 +158,9 @@ def check_name(name: str) -> None:
         )
 
 
-def load(
-    stack: Stack,
-    device: torch.device | str,
-    progress: Callable[[str], None] | None = None,
-    *,
-    sources: Mapping[str, str] | None = None,
-) -> Models:
-    """Load a stack's networks: half precision on CUDA, single on the CPU and on MPS.
-
-    sources: replacements of the row's ("clip", "prior", "decoder"). progress: called with a
-    sentence before each part. Raises WeightsError for a missing, damaged or unfitting part.
-    """
-    import torch
-
-    from lambda_eclipse.clip import Clip
-    from lambda_eclipse.decoder import Decoder
-    from lambda_eclipse.prior import Prior
-
-    report = progress or (lambda message: None)
-    device = torch.device(device)
-    # Half precision gives black pictures on MPS and is emulated on CPUs.
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
-    offload = device.type == "cuda" and devices.cuda_gib(device) < stack.resident_cuda_gib
-    home = torch.device("cpu") if offload else device
-
-    def read(part: Part, title: str, reader: Callable[[Path, Path | None], T]) -> T:
-        report(f"reading {title}")
-        return reader(_folder(stack, part, sources), manifest_of(stack, part, sources))
-
-    clip = read("clip", "CLIP", lambda *of: Clip.from_folder(of[0], home, dtype, of[1]))
-    prior = read("prior", "the prior", lambda *of: Prior.from_folder(of[0], home, dtype, of[1]))
-    prior.requires_grad_(False)
-    _check_width("prior", prior.config.embedding_dim, clip)
-    decoder = read(
-        "decoder",
-        "the decoder",
-        lambda *of: Decoder.from_folder(of[0], device, dtype, of[1], offload=offload),
-    )
-    _check_width("decoder", decoder.embed_dim, clip)
-    models = Models(clip, prior, decoder, stack, device, offload, dict(sources or {}))
-    report("warming up")
-    with models.encoders() as (encoder, _), torch.no_grad():
-        encoder.null_image()  # computed once, for all requests
-    return models
-
-
 def source_of(stack: Stack, part: Part, sources: Mapping[str, str] | None = None) -> str:
     """The source of a part: from `sources`, the environment, or the table, in this order."""
-    replaced = (sources or {}).get(part) or os.environ.get(_variable(stack, part))
+    replaced = (sources or {}).get(part) or os.environ.get(variable(stack, part))
     return str(replaced or getattr(stack, part))
 
 
@@ -278,30 +170,6 @@ def manifest_of(stack: Stack, part: Part, sources: Mapping[str, str] | None = No
     return stack.manifest if shipped else None
 
 
-def _folder(stack: Stack, part: Part, sources: Mapping[str, str] | None) -> Path:
-    try:
-        return resolve(source_of(stack, part, sources), patterns=PATTERNS[part])
-    except WeightsError as error:
-        raise WeightsError(
-            "The {part} of the {stack} stack was not found. {error} Set {variable} to use another "
-            "folder.",
-            part=part,
-            stack=stack.name,
-            error=error.text,
-            variable=_variable(stack, part),
-        ) from error
-
-
-def _check_width(part: Part, width: int, clip: Clip) -> None:
-    if width != clip.embed_dim:
-        raise WeightsError(
-            "The {part} is for embeddings of width {width}, but CLIP gives {clip}: use the two "
-            "that belong together.",
-            part=part,
-            width=width,
-            clip=clip.embed_dim,
-        )
-
-
-def _variable(stack: Stack, part: Part) -> str:
+def variable(stack: Stack, part: Part) -> str:
+    """The environment variable that replaces the source of a part."""
     return f"LAMBDA_ECLIPSE_{stack.name}_{part}".upper()

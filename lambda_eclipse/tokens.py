@@ -39,11 +39,7 @@ class SubjectError(StudioError):
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Token ids of a batch of prompts.
-
-    ids: (B, L) int64, zero after the end-of-text token.
-    mask: (B, L) bool, true from start-of-text up to and including end-of-text.
-    """
+    """Prompts: token ids (B, L) int64, zero after end-of-text; mask (B, L), true up to there."""
 
     ids: Tensor
     mask: Tensor
@@ -163,11 +159,11 @@ class Tokenizer:
                 )
             taken[index] = span
         rest = [index for index in range(len(nouns)) if index not in taken]
-        for index in sorted(rest, key=lambda i: -len(_words(self.clean(nouns[i])))):
+        for index in sorted(rest, key=lambda i: -len(_WORD.findall(self.clean(nouns[i])))):
             visible = self.occurrences(prompt, nouns[index])
-            free = [span for span in visible if is_free(span)]
             if not visible:
                 raise self._missing(prompt, nouns[index])
+            free = [span for span in visible if is_free(span)]
             if not free:
                 raise SubjectError(
                     '"{noun}" occurs {times} in the prompt and another subject holds its place; '
@@ -200,7 +196,7 @@ class Tokenizer:
 
     def _find(self, prompt: str, noun: str) -> list[Span]:
         text, wanted = self.clean(prompt), self.clean(noun)
-        names = _words(wanted)
+        names = _WORD.findall(wanted)
         if not names:
             raise SubjectError("A subject has no noun: enter its word in the prompt.")
         words = self._located(text)
@@ -230,7 +226,7 @@ class Tokenizer:
                 noun=noun,
                 limit=self.context_length - 2,
             )
-        words = _words(self.clean(prompt))
+        words = _WORD.findall(self.clean(prompt))
         near = difflib.get_close_matches(self.clean(noun), words, n=1, cutoff=0.75)
         if near:
             return SubjectError(
@@ -246,14 +242,9 @@ class Tokenizer:
         )
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text)
-
-
 def _overlap(a: Span, b: Span) -> bool:
     return a[0] < b[1] and b[0] < a[1]
 
 
 def _times(count: int) -> Text:
-    words = {1: Text("once"), 2: Text("twice")}
-    return words.get(count) or Text("{count} times", count=count)
+    return {1: Text("once"), 2: Text("twice")}.get(count) or Text("{count} times", count=count)

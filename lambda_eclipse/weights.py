@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
@@ -15,8 +14,6 @@ from lambda_eclipse.messages import StudioError
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
-
-MANIFEST_NAME = "manifest.json"
 
 
 class WeightsError(StudioError):
@@ -206,57 +203,6 @@ def write_all(writers: Mapping[Path, Callable[[Path], object]]) -> None:
             part.unlink(missing_ok=True)
 
 
-def write_manifest(root: Path) -> Path:
-    """Write `manifest.json` with size and SHA-256 of every file below `root`; returns its path."""
-    files = {
-        path.relative_to(root).as_posix(): {
-            "sha256": file_sha256(path),
-            "bytes": path.stat().st_size,
-        }
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".")
-    }
-    target = root / MANIFEST_NAME
-    write_json({"files": files}, target)
-    return target
-
-
-def verify(manifest: Path | Mapping[str, Any], root: Path) -> None:
-    """Check the files below `root` against a manifest; WeightsError at the first that differs.
-
-    manifest: a manifest file, whose names are relative to its own folder, so that `root` may be
-    a folder deeper down; or its content, whose names are relative to `root`.
-    """
-    if isinstance(manifest, Mapping):
-        content, base = manifest, root
-    else:
-        content, base = read_json(Path(manifest)), Path(manifest).parent
-    below = root.resolve()
-    for name, entry in content["files"].items():
-        path = base / name
-        if not path.resolve().is_relative_to(below):
-            continue
-        if not path.is_file():
-            raise missing_file(path)
-        size = path.stat().st_size
-        if size != entry["bytes"]:
-            raise WeightsError(
-                "{path} has {size} bytes instead of {expected}: download it again; from a clone "
-                'with Git LFS, run "git lfs pull".',
-                path=path,
-                size=size,
-                expected=entry["bytes"],
-            )
-        if file_sha256(path) != entry["sha256"]:
-            raise WeightsError("{path} does not match its checksum: download it again.", path=path)
-
-
 def missing_file(path: Path) -> WeightsError:
     """The error for a file that should be in a model's folder."""
     return WeightsError("{path} is missing: download the whole folder again.", path=path)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

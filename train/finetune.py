@@ -28,6 +28,7 @@ from lambda_eclipse import stacks
 from lambda_eclipse.finetune import Lesson, begin, finished, learn, read_concepts, restore, state
 from lambda_eclipse.images import open_picture
 from lambda_eclipse.keep.checksums import checksums
+from lambda_eclipse.models import load
 from lambda_eclipse.stacks import PATTERNS, STACKS, Finetuning
 from lambda_eclipse.weights import resolve, write_whole
 from train.loop.checkpoints import CHECKPOINT
@@ -130,7 +131,7 @@ def _checksum(paths: Sequence[Path]) -> str:
 
 
 def run(options: argparse.Namespace) -> None:
-    """What the command does; errors as in the functions above and in `stacks.load`."""
+    """What the command does; errors as in the functions above and in `models.load`."""
     paths = picture_files(options.concepts)
     pictures = read_pictures(paths)
     if options.out.exists() and not options.out.is_dir():
@@ -139,7 +140,7 @@ def run(options: argparse.Namespace) -> None:
     how = _how(row.finetuning, options)
     sources = {"decoder": options.decoder} if options.decoder else {}
     source = resolve(stacks.source_of(row, "decoder", sources), patterns=PATTERNS["decoder"])
-    models = stacks.load(row, device, lambda message: print(f"{message} ..."), sources=sources)
+    models = load(row, device, lambda message: print(f"{message} ..."), sources=sources)
     concepts = read_concepts(models, pictures, how.cut_out)
     lesson = begin(models.decoder, concepts, how, options.seed)
     del models  # all but the lesson

@@ -26,9 +26,9 @@ from lambda_eclipse.keep.png import (
     text_in,
 )
 from lambda_eclipse.messages import Text
+from lambda_eclipse.models import Models
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Subject
-from lambda_eclipse.stacks import Models
 
 CARD_KEYWORD = "lambda-eclipse-card"
 CARD = Text("card")

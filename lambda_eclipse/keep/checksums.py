@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from lambda_eclipse.stacks import PATTERNS, Models, Part, Stack, manifest_of, source_of
-from lambda_eclipse.weights import file_sha256, read_json, resolve
+from lambda_eclipse.manifest import file_sha256
+from lambda_eclipse.models import Models
+from lambda_eclipse.stacks import PATTERNS, Part, Stack, manifest_of, source_of
+from lambda_eclipse.weights import read_json, resolve
 
 
 def checksums(stack: Stack, sources: Mapping[str, str] | None = None) -> dict[str, str]:
     """SHA-256 (64 hex digits) of a stack's "clip", "prior" and "decoder", each of all its files.
 
-    sources: as in `stacks.load`. Read from the manifest of shipped files, else computed once, at
+    sources: as in `models.load`. Read from the manifest of shipped files, else computed once, at
     about a minute for ten gigabytes. Raises WeightsError for a missing source.
     """
     return {

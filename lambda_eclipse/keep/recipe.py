@@ -18,16 +18,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from lambda_eclipse import __version__
-from lambda_eclipse.keep.checksums import checksums_of
+from lambda_eclipse.keep.circumstances import circumstances
 from lambda_eclipse.keep.png import (
     FORMAT,
     MAX_SIDE_PX,
@@ -50,7 +47,7 @@ from lambda_eclipse.keep.png import (
 from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_CANNY, Picture, Request, Sampling, Subject
-from lambda_eclipse.stacks import PATTERNS, Models, Stack
+from lambda_eclipse.stacks import PATTERNS, Stack
 
 KEYWORD = "lambda-eclipse"
 RECIPE = Text("recipe")
@@ -85,9 +82,8 @@ class Recipe:
     def from_request(cls, studio: Studio, request: Request, index: int = 0) -> Recipe:
         """The recipe of picture `index` (0..count − 1) of what `studio` paints for `request`.
 
-        Subjects that come with a picture only are encoded here, so give the request that was
-        painted with their embeddings where they are at hand; `dataclasses.replace` turns the
-        recipe of one picture into that of the next. Raises RecipeError for an index out of range,
+        Subjects without an embedding are encoded here. `dataclasses.replace` turns the recipe of
+        one picture into that of the next. Raises RecipeError for an index out of range,
         RequestError and PictureError for the request.
         """
         request.check()
@@ -115,9 +111,8 @@ class Recipe:
     ) -> Recipe:
         """The recipe of a picture that `Studio.at` painted.
 
-        One of `Studio.grid`, painted with others in one go, it gives again up to rounding only.
-        sampling: that of the painting. prompt: a note of what it shows. Raises RequestError for
-        values out of range.
+        A picture of `Studio.grid`, painted in a batch, is reproduced up to rounding only.
+        sampling: of the painting. prompt: a note. Raises RequestError for values out of range.
         """
         request = Request(prompt, seed=picture.seed, sampling=sampling)
         kept = _explicit(request, studio.models.stack)
@@ -213,32 +208,13 @@ def read(source: str | Path | bytes) -> Recipe:
     return Recipe.from_json(text_in(source, KEYWORD, RECIPE))
 
 
-def circumstances(models: Models) -> dict[str, Any]:
-    """The fields of a recipe that are the same for all that `models` paint."""
-    return {
-        "batch_size": models.stack.batch_size,
-        "stack": models.stack.name,
-        "weights": checksums_of(models),
-        "versions": {
-            "lambda_eclipse": __version__,
-            "torch": str(torch.__version__),  # with the build, which the package's version lacks
-            "diffusers": metadata.version("diffusers"),
-            "open_clip": metadata.version("open_clip_torch"),
-        },
-        "device": models.device.type,
-        "size_px": models.decoder.native_size_px,
-    }
-
-
 def _explicit(request: Request, stack: Stack) -> Request:
-    """The request with the stack's defaults filled in, and plain numbers that JSON can hold."""
-    sampling = request.sampling.or_default(stack.sampling)
-    assert sampling.steps is not None and sampling.guidance is not None  # a stack's are numbers
+    """The request with the stack's defaults, and plain numbers that JSON can hold."""
     return replace(
         request,
         seed=int(request.seed),
         count=int(request.count),
-        sampling=Sampling(int(sampling.steps), float(sampling.guidance)),
+        sampling=Sampling(*request.sampling.values(stack.steps, stack.guidance)),
         canny_low=float(request.canny_low),
         canny_high=float(request.canny_high),
     )

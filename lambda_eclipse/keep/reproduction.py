@@ -13,12 +13,13 @@ from torch import Tensor
 from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.keep.card import read_card
 from lambda_eclipse.keep.checksums import checksums_of
+from lambda_eclipse.keep.circumstances import circumstances
 from lambda_eclipse.keep.png import NoRecipeError, RecipeError, short
-from lambda_eclipse.keep.recipe import Recipe, circumstances, read
+from lambda_eclipse.keep.recipe import Recipe, read
 from lambda_eclipse.messages import Text
+from lambda_eclipse.models import Models
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Picture
-from lambda_eclipse.stacks import Models
 
 if TYPE_CHECKING:
     from lambda_eclipse.decoder import OnStep

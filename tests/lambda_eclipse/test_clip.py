@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from lambda_eclipse.clip import WEIGHTS_NAME, Clip
 from lambda_eclipse.clip_model import CONFIG_NAME, build
-from lambda_eclipse.weights import WeightsError, write_manifest
+from lambda_eclipse.manifest import write_manifest
+from lambda_eclipse.weights import WeightsError
 
 D = 32
 PROMPTS = ["a cat", "a teddy bear wearing a hat, in the snow", "word " * 100]

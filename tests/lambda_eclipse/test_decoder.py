@@ -12,8 +12,9 @@ from small_stack import DIM, published, small_movq, small_unet, write_decoder
 
 from lambda_eclipse import decoder as decoder_module
 from lambda_eclipse.decoder import Cancelled, Decoder
+from lambda_eclipse.manifest import write_manifest
 from lambda_eclipse.networks import model_class
-from lambda_eclipse.weights import WeightsError, write_manifest
+from lambda_eclipse.weights import WeightsError
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ from lambda_eclipse.__main__ import main as command_line
 from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.finetune import Concepts, Lesson
 from lambda_eclipse.keep.checksums import checksums_of
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Sampling
-from lambda_eclipse.stacks import STACKS, Finetuning, load
+from lambda_eclipse.stacks import STACKS, Finetuning
 from train.finetune import main as finetune_command
 
 HOW = Finetuning(rate=3e-3, batch=2, steps=8, last=0.0, cut_out=False, on_page=False)

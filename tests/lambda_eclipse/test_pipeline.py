@@ -12,9 +12,10 @@ import lambda_eclipse
 from lambda_eclipse import interpolate
 from lambda_eclipse.decoder import Cancelled
 from lambda_eclipse.images import PictureError
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject, random_seed
-from lambda_eclipse.stacks import STACKS, load
+from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.tokens import SubjectError
 
 STEPS = 2

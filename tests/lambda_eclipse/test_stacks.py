@@ -10,8 +10,9 @@ import pytest
 import torch
 from small_stack import DIM, FIXTURES, published, write_stack
 
-from lambda_eclipse import stacks, weights
-from lambda_eclipse.stacks import STACKS, choose, load, source_of
+from lambda_eclipse.manifest import write_manifest
+from lambda_eclipse.models import Models, load
+from lambda_eclipse.stacks import STACKS, choose, source_of
 from lambda_eclipse.weights import WeightsError
 
 
@@ -147,9 +148,7 @@ def test_half_precision_and_offload_on_a_small_card(sources, cuda, monkeypatch):
             return original(path, "cpu", torch.float32, manifest)
 
         monkeypatch.setattr(cls, "from_folder", spy)
-    monkeypatch.setattr(
-        stacks.Models, "encoders", lambda models: nullcontext((models.clip, models.prior))
-    )
+    monkeypatch.setattr(Models, "encoders", lambda models: nullcontext((models.clip, models.prior)))
     for gib, offload in ((8, True), (24, False)):
         cuda(gib)
         models = load(STACKS["kandinsky"], torch.device("cuda"), sources=sources)
@@ -172,7 +171,7 @@ def test_encoders_come_and_go_with_offload():
             return self
 
     device = torch.device("meta")
-    models = stacks.Models(
+    models = Models(
         Network("clip"), Network("prior"), None, STACKS["kandinsky"], device, offload=True
     )
     with pytest.raises(KeyError), models.encoders():
@@ -216,7 +215,7 @@ def test_unreachable_hub_says_what_to_do(monkeypatch):
 def test_shipped_sources_are_checked_and_others_are_not(sources, tmp_path, monkeypatch):
     for part, folder in sources.items():
         shutil.copytree(folder, tmp_path / part)
-    manifest = weights.write_manifest(tmp_path)
+    manifest = write_manifest(tmp_path)
     row = replace(
         STACKS["pocket"],
         manifest=manifest,

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from lambda_eclipse.manifest import verify, write_manifest
 from lambda_eclipse.weights import (
     WeightsError,
     load_module,
@@ -15,8 +16,6 @@ from lambda_eclipse.weights import (
     read_safetensors,
     resolve,
     save_fp16,
-    verify,
-    write_manifest,
 )
 
 STATE = {"a.weight": torch.randn(3, 2), "count": torch.tensor(7)}

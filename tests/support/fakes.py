@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lambda_eclipse import stacks
 from lambda_eclipse.images import flatten
+from lambda_eclipse.models import Models
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Picture, Request, Sampling
 from lambda_eclipse.tokens import Tokenizer
@@ -73,7 +74,7 @@ class FakeStudio(Studio):
         clip: Any = FakeClip()
         prior: Any = None
         decoder: Any = SimpleNamespace(native_size_px=SIDE_PX)
-        models = stacks.Models(clip, prior, decoder, stack, torch.device("cpu"))
+        models = Models(clip, prior, decoder, stack, torch.device("cpu"))
         super().__init__(models)
         self.step_s = step_s
         self.steps_taken: list[int] = []

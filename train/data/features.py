@@ -21,9 +21,10 @@ import torch
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import WEIGHTS_NAME, Clip
 from lambda_eclipse.clip_model import CONFIG_NAME
+from lambda_eclipse.manifest import file_sha256
 from lambda_eclipse.stacks import PATTERNS, STACKS, source_of
 from lambda_eclipse.tokens import Span, Tokenizer
-from lambda_eclipse.weights import WeightsError, file_sha256, resolve
+from lambda_eclipse.weights import WeightsError, resolve
 from train.data import engines
 from train.data.feature_shards import FORMAT, KIND, FeatureShards, Source, encode, write_index
 from train.data.interleaved_shards import Example, InterleavedShards

@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from lambda_eclipse.manifest import write_manifest
 from lambda_eclipse.stacks import ASSETS
-from lambda_eclipse.weights import write_manifest
 
 
 def steps(runs: Path) -> dict[str, list[str]]:

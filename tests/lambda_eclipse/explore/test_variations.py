@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 from small_stack import DIM, write_stack
 
 from lambda_eclipse.explore.variations import leave_one_out, variations
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Sampling, Subject
-from lambda_eclipse.stacks import STACKS, load
+from lambda_eclipse.stacks import STACKS
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,10 @@ from small_stack import write_stack
 
 from lambda_eclipse.insight import nouns
 from lambda_eclipse.insight.nouns import COMMON, STICKERS, VOCABULARIES, propose_nouns
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Sampling, Subject
-from lambda_eclipse.stacks import STACKS, load
+from lambda_eclipse.stacks import STACKS
 from train.world.concepts import CONCEPTS
 
 WORDS = ["cat", "dog", "hat", "car"]

@@ -21,10 +21,11 @@ from lambda_eclipse.keep.checksums import _file_checksum, checksums
 from lambda_eclipse.keep.png import MAX_TEXT, NewerRecipeError, NoRecipeError, RecipeError
 from lambda_eclipse.keep.recipe import KEYWORD, Recipe, read, write
 from lambda_eclipse.keep.reproduction import check, corners_of, point_of, reproduce
+from lambda_eclipse.manifest import write_manifest
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject
-from lambda_eclipse.stacks import PATTERNS, STACKS, load
-from lambda_eclipse.weights import write_manifest
+from lambda_eclipse.stacks import PATTERNS, STACKS
 
 STEPS = 2
 BATCH = 2  # less than some requests ask for: the last batch is a smaller one

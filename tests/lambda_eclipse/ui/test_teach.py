@@ -18,8 +18,9 @@ import app
 from lambda_eclipse import finetune
 from lambda_eclipse.keep import recipe as recipes
 from lambda_eclipse.keep.reproduction import check
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
-from lambda_eclipse.stacks import STACKS, Finetuning, load
+from lambda_eclipse.stacks import STACKS, Finetuning
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.handlers import ComposeActions
 from lambda_eclipse.ui.engine import Engine

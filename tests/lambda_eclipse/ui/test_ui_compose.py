@@ -16,9 +16,10 @@ from small_stack import write_stack
 from lambda_eclipse.keep import recipe as recipes
 from lambda_eclipse.keep.png import NoRecipeError
 from lambda_eclipse.keep.reproduction import reproduce
+from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Sampling
-from lambda_eclipse.stacks import STACKS, load
+from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.handlers import ComposeActions
 from lambda_eclipse.ui.engine import Engine

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_eclipse.weights import verify
+from lambda_eclipse.manifest import verify
 from train.loop import loop, options
 from train.pocket import run_all as everything
 

@@ -1,24 +1,9 @@
-"""The modelled places: how each is built, and which environments light it."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+"""How each modelled place is built: ground, relief, what stands around."""
 
 from train.world.blender import landmarks, shapes
 from train.world.blender.library import Library
 from train.world.blender.materials import Draw, material, patterned, planks, shade, vary
 
-DAY = (
-    "park",
-    "sky",
-    "city",
-    "dawn",
-    "forest",
-    "venice",
-    "bridge",
-    "sunset",
-    "sunrise",
-)
-INDOOR = ("apartment", "lobby", "hall", "studio", "workshop")
 GREENS = [(0.05, 0.13, 0.03), (0.08, 0.17, 0.04), (0.12, 0.19, 0.06), (0.04, 0.09, 0.03)]
 JUNGLE = ["palm", "sabalPalmeto", "bamboo", "ficusTree", "bush", "coconutTree"]
 SNOWY = ["pineSnow", "bluePineSnow"]
@@ -123,7 +108,7 @@ def city_background(draw: Draw, library: Library) -> None:
     landmarks.city(draw, draw.uniform(16, 35))
 
 
-def mountain_background(draw: Draw, library: Library) -> None:
+def mountain(draw: Draw, library: Library) -> None:
     meadow(draw, library)
     landmarks.mountains(draw, snow=draw.random() < 0.8)
 
@@ -244,43 +229,3 @@ def desert(draw: Draw, library: Library) -> None:
 def plain(draw: Draw, library: Library) -> None:
     red, green, blue = (draw.uniform(0.03, 0.9) for _ in range(3))
     fabric(draw, (red, red, red) if draw.random() < 0.5 else (red, green, blue))
-
-
-@dataclass(frozen=True)
-class Place:
-    """How a place is built, what lights it, and how far down the camera looks at it (degrees)."""
-
-    build: Callable[[Draw, Library], None]
-    environments: tuple[str, ...]
-    pitch: tuple[float, float]
-    sun: bool  # the environments' own sun is clipped
-    bright: bool = False  # photographers expose white grounds higher
-
-
-GROUND, BACKGROUND = (8.0, 20.0), (-1.0, 7.0)
-PLACES: dict[str, Place] = {
-    "jungle": Place(jungle, ("forest", "park", "sky"), (2, 10), True),
-    "snow": Place(snow, ("sky", "dawn", "park", "sunrise"), (2, 12), True, True),
-    "beach": Place(beach, ("sky", "sunset", "park", "sunrise"), (2, 10), True),
-    "cobblestone": Place(cobblestone, ("city", "venice", "dawn"), GROUND, True),
-    "pink fabric": Place(pink_fabric, INDOOR, GROUND, False),
-    "wooden floor": Place(wooden_floor, INDOOR, GROUND, False),
-    "city": Place(city_background, ("city", "sky", "dawn", "sunset"), BACKGROUND, True),
-    "mountain": Place(mountain_background, ("sky", "park", "dawn", "sunrise"), BACKGROUND, True),
-    "blue house": Place(house_background, ("sky", "park"), BACKGROUND, True),
-    "purple rug in forest": Place(purple_rug_in_forest, ("forest", "park"), GROUND, True),
-    "wheat": Place(wheat, ("sky", "sunset", "park", "sunrise"), (0, 8), True),
-    "autumn": Place(autumn, ("park", "sky"), (2, 10), True),
-    "eiffel tower": Place(eiffel, ("sky", "dawn", "sunset"), (-7, 0), True),
-    "water": Place(water, ("sky", "sunset", "park", "sunrise", "bridge"), GROUND, True),
-    "milk": Place(milk, ("sky", "studio", "park"), GROUND, False, True),
-    "sunflowers": Place(sunflower_field, ("sky", "park", "sunset"), (4, 12), True),
-    "mirror": Place(mirror, (*INDOOR, "sky"), GROUND, False),
-    "sidewalk": Place(sidewalk, ("city", "venice"), (2, 10), True),
-    "dirt road": Place(dirt_road, ("sky", "park", "sunset"), (4, 12), True),
-    "white rug": Place(white_rug, INDOOR, GROUND, False),
-    "desert": Place(desert, ("sky", "sunset", "sunrise"), (2, 10), True),
-    "forest": Place(forest, ("forest", "park"), (2, 10), True),
-    "grass": Place(meadow, DAY, (4, 16), True),
-    "plain": Place(plain, INDOOR, GROUND, False),
-}

@@ -26,7 +26,7 @@ from PIL import Image
 from train.world.blender.library import Library
 from train.world.blender.materials import Draw
 from train.world.blender.objects import new_scene, set_environment
-from train.world.blender.place_models import PLACES
+from train.world.blender.place_table import PLACES
 
 VARIANTS = 40
 
