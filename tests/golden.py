@@ -34,14 +34,39 @@ def by_command(folder: Path) -> dict[str, str]:
     run = [sys.executable, "-m", "lambda_eclipse"]
     cat, hat = ART / "cat-photo.jpg", ART / "hat-1.png"
     generate = [
-        "generate", "--stack", "pocket", "--prompt", PROMPT, "--subject", f"cat={cat}",
-        "--subject", f"hat={hat}", "--count", "2", "--seed", str(SEED), "--out", str(folder),
-    ]  # fmt: skip
+        "generate",
+        "--stack",
+        "pocket",
+        "--prompt",
+        PROMPT,
+        "--subject",
+        f"cat={cat}",
+        "--subject",
+        f"hat={hat}",
+        "--count",
+        "2",
+        "--seed",
+        str(SEED),
+        "--out",
+        str(folder),
+    ]
     square = [
-        "grid", "--stack", "pocket", "--prompt", PROMPT, "--a", f"cat={ART / 'cat-1.png'},{cat}",
-        "--b", f"hat={hat},{ART / 'hat-2.png'}", "--size", "3", "--seed", str(SEED),
-        "--out", str(folder / "square.png"),
-    ]  # fmt: skip
+        "grid",
+        "--stack",
+        "pocket",
+        "--prompt",
+        PROMPT,
+        "--a",
+        f"cat={ART / 'cat-1.png'},{cat}",
+        "--b",
+        f"hat={hat},{ART / 'hat-2.png'}",
+        "--size",
+        "3",
+        "--seed",
+        str(SEED),
+        "--out",
+        str(folder / "square.png"),
+    ]
     done = subprocess.run([*run, *generate], cwd=ROOT, check=True, capture_output=True, text=True)
     paths = [Path(json.loads(line)["path"]) for line in done.stdout.splitlines()]
     subprocess.run([*run, *square], cwd=ROOT, check=True, capture_output=True)
@@ -94,15 +119,29 @@ def by_endpoint() -> dict[str, str]:
     files = {name: handle_file(str(ART / name)) for name in ("cat-photo.jpg", "hat-1.png")}
     cat, hat = files.values()
     pictures, *_ = client.predict(
-        prompt=PROMPT, noun_1="cat", picture_1=cat, noun_2="hat", picture_2=hat, count=2,
-        seed=SEED, randomize=False, api_name="/generate",
-    )  # fmt: skip
+        prompt=PROMPT,
+        noun_1="cat",
+        picture_1=cat,
+        noun_2="hat",
+        picture_2=hat,
+        count=2,
+        seed=SEED,
+        randomize=False,
+        api_name="/generate",
+    )
     found = {f"generate {i}": digest(_open(one)) for i, one in enumerate(pictures)}
     square = {
-        "corners_from": "subjects", "prompt": PROMPT, "seed": SEED, "mode": "slerp",
-        "noun_a": "cat", "picture_a1": handle_file(str(ART / "cat-1.png")), "picture_a2": cat,
-        "noun_b": "hat", "picture_b1": hat, "picture_b2": handle_file(str(ART / "hat-2.png")),
-    }  # fmt: skip
+        "corners_from": "subjects",
+        "prompt": PROMPT,
+        "seed": SEED,
+        "mode": "slerp",
+        "noun_a": "cat",
+        "picture_a1": handle_file(str(ART / "cat-1.png")),
+        "picture_a2": cat,
+        "noun_b": "hat",
+        "picture_b1": hat,
+        "picture_b2": handle_file(str(ART / "hat-2.png")),
+    }
     point, _ = client.predict(**square, x=0.3, y=0.6, api_name="/at")
     found["at"] = digest(_open(point))
     cells, _ = client.predict(**square, size=3, api_name="/grid")

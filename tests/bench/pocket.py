@@ -56,11 +56,9 @@ def subjects(studio: Studio) -> tuple[Subject, Subject]:
 def plain(studio: Studio, request: Request) -> list[object]:
     """The plain pipeline: one picture after another."""
     return [
-        studio.generate(
-            replace(request, count=1, seed=request.seed + i, sampling=PLAIN)
-        )
+        studio.generate(replace(request, count=1, seed=request.seed + i, sampling=PLAIN))
         for i in range(request.count)
-    ]  # fmt: skip
+    ]
 
 
 def measure(studio: Studio, repeats: int) -> list[dict[str, float | str]]:

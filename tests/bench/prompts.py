@@ -4,17 +4,28 @@ import random
 
 TEMPLATES = {
     2: (
-        "{} in the {}", "{} wearing a {}", "{} chasing a {}", "{} looking at a {}",
-        "{} is sitting on a {}", "{} standing on a {}", "{} and {} playing in the garden",
-        "{} and {} on top of the mountain", "{} and {} in the jungle", "{} and {} in the snow",
-        "{} and {} on the beach", "{} and {} on a cobblestone street",
+        "{} in the {}",
+        "{} wearing a {}",
+        "{} chasing a {}",
+        "{} looking at a {}",
+        "{} is sitting on a {}",
+        "{} standing on a {}",
+        "{} and {} playing in the garden",
+        "{} and {} on top of the mountain",
+        "{} and {} in the jungle",
+        "{} and {} in the snow",
+        "{} and {} on the beach",
+        "{} and {} on a cobblestone street",
         "{} and {} standing next to each other",
     ),
     3: (
-        "{} with a {} and {}", "{} is playing with {} in {}", "{} with {} in front of {}",
-        "{} with a {} and a view of the {}", "{} with a {} and {} in the background",
+        "{} with a {} and {}",
+        "{} is playing with {} in {}",
+        "{} with {} in front of {}",
+        "{} with a {} and a view of the {}",
+        "{} with a {} and {} in the background",
     ),
-}  # fmt: skip
+}
 SUBJECTS = {
     2: "dog|cat|bird|horse|guinea pig|glasses|hat|tower|boat|park|ruins|castle|desert|rainbow|"
     "candle|backpack".split("|"),

@@ -24,9 +24,10 @@ from train.finetune import main as finetune_command
 
 HOW = Finetuning(rate=3e-3, batch=2, steps=8, last=0.0, cut_out=False, on_page=False)
 VELOCITY = {
-    "prediction_type": "v_prediction", "rescale_betas_zero_snr": True,
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
     "beta_schedule": "squaredcos_cap_v2",
-}  # fmt: skip
+}
 
 
 def drawing(seed: int) -> Image.Image:
@@ -75,9 +76,23 @@ def small(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run(root: Path, out: Path, *more: str) -> int:
     return finetune_command(
-        ["--concepts", str(root / "cat"), str(root / "hat"), "--out", str(out), "--stack",
-         "kandinsky", "--device", "cpu", "--batch", "2", "--rate", "1e-3", *more]
-    )  # fmt: skip
+        [
+            "--concepts",
+            str(root / "cat"),
+            str(root / "hat"),
+            "--out",
+            str(out),
+            "--stack",
+            "kandinsky",
+            "--device",
+            "cpu",
+            "--batch",
+            "2",
+            "--rate",
+            "1e-3",
+            *more,
+        ]
+    )
 
 
 # The error
@@ -212,8 +227,21 @@ def test_the_command_goes_on_bit_equal_and_its_result_is_used(
     here, there = checksums_of(studio.models), checksums_of(shipped.models)
     assert [part for part in here if here[part] != there[part]] == ["decoder"]
 
-    arguments = ["generate", "--prompt", "a cat", "--stack", "kandinsky", "--device", "cpu",
-                 "--steps", "2", "--seed", "3", "--out", str(tmp_path / "out")]  # fmt: skip
+    arguments = [
+        "generate",
+        "--prompt",
+        "a cat",
+        "--stack",
+        "kandinsky",
+        "--device",
+        "cpu",
+        "--steps",
+        "2",
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert command_line([*arguments, "--decoder", sources["decoder"]]) == 0
     painted = Image.open(tmp_path / "out" / "3.png")
     assert painted.tobytes() == studio.generate(ask)[0].image.tobytes()
@@ -236,7 +264,7 @@ def test_a_checkpoint_of_something_else_is_refused(
     for more, message in (
         (["--rate", "0.5"], "made with other rate"),
         (["--concepts", str(root / "cat")], "made with other pictures"),
-        (["--steps", "1"], "has learned for 2 steps: give --steps above that"),
+        (["--steps", "1"], "has 2 steps already: give more --steps"),
     ):
         assert run(root, tmp_path, "--steps", "3", *more) == 2
         assert message in capsys.readouterr().err
@@ -252,7 +280,7 @@ def test_bad_concepts_are_named(root: Path, tmp_path: Path, capsys: pytest.Captu
     (tmp_path / "broken" / "cat.png").write_bytes(b"no picture")
     (tmp_path / "file").write_text("no folder")
     for folder, message in (
-        ("nowhere", "is no folder: give one for each concept"),
+        ("nowhere", "is not a folder: give one folder per concept"),
         ("empty", "holds no pictures (.png"),
         ("broken", "cat.png could not be read"),
     ):

@@ -99,17 +99,25 @@ class FakeStudio(Studio):
         return super().square(*arguments, **options)
 
     def paint(
-        self, embeddings: Tensor, seeds: Sequence[int], sampling: Sampling = Sampling(),
-        on_step: Any = None, began: float | None = None,
-    ) -> list[Picture]:  # fmt: skip
+        self,
+        embeddings: Tensor,
+        seeds: Sequence[int],
+        sampling: Sampling = Sampling(),
+        on_step: Any = None,
+        began: float | None = None,
+    ) -> list[Picture]:
         steps = sampling.steps or self.models.stack.steps
         for step in range(1, steps + 1):
             time.sleep(self.step_s)
             self.steps_taken.append(step)
             info = SimpleNamespace(
-                step=step, steps=steps, index_of_batch_start=0, count=len(seeds),
-                total=len(seeds), preview=lambda: [Image.new("RGB", (SIDE_PX, SIDE_PX), "gray")],
-            )  # fmt: skip
+                step=step,
+                steps=steps,
+                index_of_batch_start=0,
+                count=len(seeds),
+                total=len(seeds),
+                preview=lambda: [Image.new("RGB", (SIDE_PX, SIDE_PX), "gray")],
+            )
             if on_step is not None and on_step(info) is False:
                 raise FakeCancelled
         found = zip(embeddings, seeds, strict=True)

@@ -50,10 +50,15 @@ def example(number: int, caption: str | None = None, nouns: tuple[str, ...] = ()
         Subject(k, encode(picture(1000 * k + number, 32), "png")) for k in range(len(nouns))
     ]
     return Example(
-        caption, tuple(found), tuple(subjects), content, "png",
-        "validation" if number % 4 == 3 else "train", f"{number}.png",
+        caption,
+        tuple(found),
+        tuple(subjects),
+        content,
+        "png",
+        "validation" if number % 4 == 3 else "train",
+        f"{number}.png",
         hashlib.sha256(content).hexdigest(),
-    )  # fmt: skip
+    )
 
 
 def write_interleaved(folder: Path, shards: list[list[Example]]) -> Path:

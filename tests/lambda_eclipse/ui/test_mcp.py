@@ -104,9 +104,13 @@ def test_an_agent_names_what_was_uploaded_here_and_nothing_else(
 def test_only_addresses_of_files_here_are_paths() -> None:
     assert path_of_url("http://localhost:80/gradio_api/file=/a/b%20c.png", 80) == "/a/b c.png"
     for other in (
-        "http://localhost:81/gradio_api/file=/a.png", "http://a.org:80/gradio_api/file=/a.png",
-        "http://localhost:80/x/gradio_api/file=/a.png", "http://[", "http://localhost:x/", "/a.png",
-    ):  # fmt: skip
+        "http://localhost:81/gradio_api/file=/a.png",
+        "http://a.org:80/gradio_api/file=/a.png",
+        "http://localhost:80/x/gradio_api/file=/a.png",
+        "http://[",
+        "http://localhost:x/",
+        "/a.png",
+    ):
         assert path_of_url(other, 80) is None
 
 

@@ -27,8 +27,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with log.open("w") as out:
         server = subprocess.Popen(
             [*command, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=ROOT, stdout=out, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 240
     while True:
@@ -72,11 +74,19 @@ def test_endpoints(url: str, photos: tuple[str, str]) -> None:
     seen, *_ = client.predict(cat, api_name="/mask")
     assert Image.open(seen).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     picture, _ = client.predict(
-        corners_from="subjects", prompt="a cat and coffee",
-        noun_a="cat", picture_a1=cat, picture_a2=cat,
-        noun_b="coffee", picture_b1=coffee, picture_b2=coffee, x=0.2, y=0.8, steps=3,
+        corners_from="subjects",
+        prompt="a cat and coffee",
+        noun_a="cat",
+        picture_a1=cat,
+        picture_a2=cat,
+        noun_b="coffee",
+        picture_b1=coffee,
+        picture_b2=coffee,
+        x=0.2,
+        y=0.8,
+        steps=3,
         api_name="/at",
-    )  # fmt: skip
+    )
     assert Image.open(picture).size == Image.open(first[0]["image"]).size
     with pytest.raises(Exception, match="(?i)hat"):
         client.predict(prompt="a cat", noun_1="hat", picture_1=cat, api_name="/generate")

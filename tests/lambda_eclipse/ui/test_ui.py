@@ -83,10 +83,14 @@ def square(photo: str) -> dict:
     return {
         "corners_from": "subjects",
         "prompt": "a cat wearing a hat",
-        "noun_a": "cat", "picture_a1": picture, "picture_a2": picture,
-        "noun_b": "hat", "picture_b1": picture, "picture_b2": picture,
+        "noun_a": "cat",
+        "picture_a1": picture,
+        "picture_a2": picture,
+        "noun_b": "hat",
+        "picture_b1": picture,
+        "picture_b2": picture,
         "steps": 5,
-    }  # fmt: skip
+    }
 
 
 # The page as a whole
@@ -137,8 +141,14 @@ def test_the_browser_knows_every_widget(demo: gr.Blocks) -> None:
 def test_public_endpoints_and_their_parameters(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert set(endpoints) == {
-        "/generate", "/mask", "/edges", "/at", "/grid", "/path", "/reproduce",
-    }  # fmt: skip
+        "/generate",
+        "/mask",
+        "/edges",
+        "/at",
+        "/grid",
+        "/path",
+        "/reproduce",
+    }
     names = [p["parameter_name"] for p in endpoints["/generate"]["parameters"]]
     assert names[:4] == ["prompt", "noun_1", "picture_1", "mask_1"] and "seed" in names
     assert "visit" not in names
@@ -341,9 +351,15 @@ def test_corners_are_embedded_once(photo: str) -> None:
 
 def test_generate(client: Client, photo: str) -> None:
     pictures, seed, note, meters = client.predict(
-        prompt="a cat on the beach", noun_1="cat", picture_1=handle_file(photo), count=2, steps=5,
-        seed=11, randomize=False, api_name="/generate",
-    )  # fmt: skip
+        prompt="a cat on the beach",
+        noun_1="cat",
+        picture_1=handle_file(photo),
+        count=2,
+        steps=5,
+        seed=11,
+        randomize=False,
+        api_name="/generate",
+    )
     assert seed == 11 and "11, 12" in note
     assert "cat" in meters and "<meter" in meters
     assert [p["caption"] for p in pictures] == ["seed 11", "seed 12"]

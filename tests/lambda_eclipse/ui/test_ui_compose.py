@@ -196,8 +196,10 @@ def test_the_risk_and_the_cost_are_told_before(engine: Engine, photo: str) -> No
     assert "5.1 min" in actions.cost(6, 100)
     assert "after the first picture" in ComposeActions(Engine(lambda progress: None)).cost(1, 1)
     assert [draft < best for draft, best in zip(actions.draft(), actions.best(), strict=True)] == [
-        True, False, True,
-    ]  # fmt: skip
+        True,
+        False,
+        True,
+    ]
 
 
 # Edges
@@ -290,8 +292,9 @@ def test_variations_and_leave_one_out(engine: Engine, visit: Visit, photo: str) 
     actions.choose(SimpleNamespace(index=0), visit)
     engine.pace.step_s, engine.pace.rest_s = 0.5, 1.0
     assert [re.findall(r"about (\d+) s", cost) for cost in actions.costs(visit, 3)] == [
-        ["8"], ["5"],
-    ]  # fmt: skip
+        ["8"],
+        ["5"],
+    ]
     *_, (gallery, _, _) = actions.vary(visit, 25, 2, True)
     assert [caption for _, caption in gallery] == ["variation 1", "variation 2"]
     for path, _ in gallery:

@@ -52,9 +52,13 @@ def painted(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
         Subject(n, Image.new("RGB", (40, 40), c)) for n, c in (("cat", "red"), ("hat", "blue"))
     )
     request = Request(
-        "a cat and a cat in a hat", (Subject("cat", cat.picture, occurrence=1, strength=0.5), hat),
-        seed=5, count=3, sampling=Sampling(4), edges=Image.new("RGB", (64, 64), "white"),
-    )  # fmt: skip
+        "a cat and a cat in a hat",
+        (Subject("cat", cat.picture, occurrence=1, strength=0.5), hat),
+        seed=5,
+        count=3,
+        sampling=Sampling(4),
+        edges=Image.new("RGB", (64, 64), "white"),
+    )
     picture = engine.studio.generate(request)[1]
     path = tmp_path_factory.mktemp("recipes") / "painted.png"
     recipe = recipes.Recipe.from_request(engine.studio, request, 1)
@@ -65,10 +69,20 @@ def painted(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> str:
 def form(files: list[str], **changes) -> list:
     """The Explore form as its actions take it: four pictures as corners."""
     values = {
-        "source": "pictures", "prompt": "", "noun_a": "", "a1": None, "a2": None, "noun_b": "",
-        "b1": None, "b2": None, **dict(zip("pqrs", files, strict=True)), "mode": "slerp",
-        "steps": 10, "guidance": 3, "seed": 4,
-    } | changes  # fmt: skip
+        "source": "pictures",
+        "prompt": "",
+        "noun_a": "",
+        "a1": None,
+        "a2": None,
+        "noun_b": "",
+        "b1": None,
+        "b2": None,
+        **dict(zip("pqrs", files, strict=True)),
+        "mode": "slerp",
+        "steps": 10,
+        "guidance": 3,
+        "seed": 4,
+    } | changes
     return list(values.values())
 
 
@@ -335,9 +349,13 @@ def test_the_endpoints_of_square_and_recipe(address: str, files: list[str], pain
     picture, _ = client.predict(corners_from="pictures", **corners, x=0, y=1, api_name="/at")
     assert recipes.read(picture).embedding is not None
     frames, _ = client.predict(
-        corners_from="pictures", **corners, route="drawn", line=[[0, 0], [1, 1]], frames=3,
+        corners_from="pictures",
+        **corners,
+        route="drawn",
+        line=[[0, 0], [1, 1]],
+        frames=3,
         api_name="/path",
-    )  # fmt: skip
+    )
     assert len(frames) == 3
     gallery, *_ = client.predict(handle_file(painted), api_name="/reproduce")
     assert Image.open(gallery[0]["image"]).tobytes() == Image.open(painted).tobytes()

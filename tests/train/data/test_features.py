@@ -47,8 +47,14 @@ def test_features_are_what_clip_makes_of_the_examples(world: Path) -> None:
     assert (shards.examples, shards.clip.dimension) == (6, DIM)
     assert shards.counts == {"train": [3, 2], "validation": [1, 0]}
     examples = list(InterleavedShards(world / "interleaved"))
-    places = [("train", 0, 0), ("train", 0, 1), ("train", 0, 2), ("validation", 0, 0),
-              ("train", 1, 0), ("train", 1, 1)]  # fmt: skip
+    places = [
+        ("train", 0, 0),
+        ("train", 0, 1),
+        ("train", 0, 2),
+        ("validation", 0, 0),
+        ("train", 1, 0),
+        ("train", 1, 1),
+    ]
     tokens = 0
     for example, place in zip(examples, places, strict=True):
         found = shards.read(*place)

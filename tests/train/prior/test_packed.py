@@ -86,8 +86,13 @@ def test_the_count_of_operations_is_that_of_the_matrix_products(
 def test_half_precision_batches_are_computed_in_single() -> None:
     given = batch((3, 4))
     halves = Batch(
-        given.states.half(), given.lengths, given.noise, given.pooled.half(),
-        given.control.half(), given.target.half(), given.keys,
-    ).to(torch.device("cpu"))  # fmt: skip
+        given.states.half(),
+        given.lengths,
+        given.noise,
+        given.pooled.half(),
+        given.control.half(),
+        given.target.half(),
+        given.keys,
+    ).to(torch.device("cpu"))
     assert halves.states.dtype == halves.target.dtype == torch.float32
     assert halves.keys.dtype == torch.int64

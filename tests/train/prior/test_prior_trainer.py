@@ -334,10 +334,16 @@ def test_it_starts_from_eclipse(tmp_path: Path) -> None:
     state["positional_embedding"] = torch.cat([positions[:, :77], positions[:, 78:]], 1)
     save_file(state, tmp_path / WEIGHTS_NAME)
     config = {
-        "_class_name": "PriorTransformer", "num_attention_heads": 2, "attention_head_dim": 8,
-        "num_layers": 2, "embedding_dim": 24, "num_embeddings": 77, "additional_embeddings": 3,
-        "added_emb_type": "prd", "encoder_hid_proj_type": "linear",
-    }  # fmt: skip
+        "_class_name": "PriorTransformer",
+        "num_attention_heads": 2,
+        "attention_head_dim": 8,
+        "num_layers": 2,
+        "embedding_dim": 24,
+        "num_embeddings": 77,
+        "additional_embeddings": 3,
+        "added_emb_type": "prd",
+        "encoder_hid_proj_type": "linear",
+    }
     (tmp_path / CONFIG_NAME).write_text(json.dumps(config))
     found = published.load(tmp_path)
     assert found.config == ours.config and found.training
@@ -372,9 +378,11 @@ def test_the_app_paints_with_what_was_trained(world: Path, tmp_path: Path) -> No
     config = json.loads((folder / CONFIG_NAME).read_text())
     assert layout["config"].keys() <= config.keys()
     names = load_file(folder / WEIGHTS_NAME).keys()
-    assert names == {n for n in layout["tensors"] if not n.startswith(tuple(
-        f"transformer_blocks.{i}." for i in range(DEBUG.layers, 10)
-    ))}  # fmt: skip
+    assert names == {
+        n
+        for n in layout["tensors"]
+        if not n.startswith(tuple(f"transformer_blocks.{i}." for i in range(DEBUG.layers, 10)))
+    }
     sources = {
         "clip": str(world / "clip"),
         "prior": str(folder),
