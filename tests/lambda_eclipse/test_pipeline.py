@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from cat_and_hat import photo
+from PIL import Image
 from small_stack import DIM, write_stack
 
 import lambda_eclipse
@@ -19,18 +20,6 @@ from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.tokens import SubjectError
 
 STEPS = 2
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory) -> Studio:
-    sources = write_stack(tmp_path_factory.mktemp("hub"))
-    return Studio(load(STACKS["kandinsky"], "cpu", sources=sources))
-
-
-def photo(colour, shape="ellipse") -> Image.Image:
-    image = Image.new("RGB", (90, 60), "white")
-    getattr(ImageDraw.Draw(image), shape)((20, 10, 60, 50), fill=colour)
-    return image
 
 
 CAT, HAT = Subject("cat", photo("orange")), Subject("hat", photo("navy", "rectangle"))

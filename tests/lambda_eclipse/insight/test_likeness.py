@@ -2,30 +2,10 @@
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
-from small_stack import write_stack
+from cat_and_hat import CAT, REQUEST, photo
 
 from lambda_eclipse.insight.likeness import likeness
-from lambda_eclipse.models import load
-from lambda_eclipse.pipeline import Studio
-from lambda_eclipse.request import Request, Sampling, Subject
-from lambda_eclipse.stacks import STACKS
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory) -> Studio:
-    sources = write_stack(tmp_path_factory.mktemp("hub"))
-    return Studio(load(STACKS["kandinsky"], "cpu", sources=sources))
-
-
-def photo(colour: str, shape: str = "ellipse") -> Image.Image:
-    image = Image.new("RGB", (90, 60), "white")
-    getattr(ImageDraw.Draw(image), shape)((20, 10, 60, 50), fill=colour)
-    return image
-
-
-CAT, HAT = Subject("cat", photo("orange")), Subject("hat", photo("navy", "rectangle"))
-REQUEST = Request("a cat wearing a hat", (CAT, HAT), seed=7, sampling=Sampling(2))
+from lambda_eclipse.request import Request
 
 
 def test_a_subjects_own_picture_is_most_like_it(studio) -> None:

@@ -5,14 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
-from small_stack import write_stack
+from cat_and_hat import CAT
+from PIL import Image
 
 from lambda_eclipse.insight import nouns
 from lambda_eclipse.insight.nouns import COMMON, STICKERS, VOCABULARIES, propose_nouns
-from lambda_eclipse.models import load
-from lambda_eclipse.pipeline import Studio
-from lambda_eclipse.request import Request, Sampling, Subject
 from lambda_eclipse.stacks import STACKS
 from train.world.concepts import CONCEPTS
 
@@ -33,22 +30,6 @@ class FakeClip:
 
     def image(self, pictures: list[Image.Image]) -> torch.Tensor:
         return 2 * torch.eye(4)[[picture.getpixel((0, 0))[0] for picture in pictures]]
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory) -> Studio:
-    sources = write_stack(tmp_path_factory.mktemp("hub"))
-    return Studio(load(STACKS["kandinsky"], "cpu", sources=sources))
-
-
-def photo(colour: str, shape: str = "ellipse") -> Image.Image:
-    image = Image.new("RGB", (90, 60), "white")
-    getattr(ImageDraw.Draw(image), shape)((20, 10, 60, 50), fill=colour)
-    return image
-
-
-CAT, HAT = Subject("cat", photo("orange")), Subject("hat", photo("navy", "rectangle"))
-REQUEST = Request("a cat wearing a hat", (CAT, HAT), seed=7, sampling=Sampling(2))
 
 
 def test_the_pocket_stack_proposes_the_nouns_of_sticker_world() -> None:

@@ -1,14 +1,14 @@
-"""What tests of the page share beside the browser."""
+"""What the tests of the page's handlers share."""
 
-from collections.abc import Iterator
-
-import gradio as gr
 import pytest
+from fakes import FakeStudio
+
+from lambda_eclipse.ui.engine import Engine
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_patience_check() -> Iterator[None]:
-    """Serve without Gradio's check of its address, which gives a busy machine three seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gr.networking, "url_ok", lambda url: True)
-        yield
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """An engine over a studio of fake networks."""
+    loaded = Engine(lambda progress: FakeStudio())
+    loaded.load()
+    return loaded

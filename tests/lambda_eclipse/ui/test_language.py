@@ -14,7 +14,6 @@ import gradio as gr
 import pytest
 from babel.messages import pofile
 from browser import leave, shot, visit
-from fakes import FakeStudio
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, expect
@@ -37,13 +36,6 @@ JAPANESE = catalogue("ja")
 def localized(code: str, text: str) -> str:
     """A text without fields in a language."""
     return catalogue(code).get(text, text)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    found = Engine(lambda progress: FakeStudio())
-    found.load()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from fakes import FakeStudio
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -28,13 +27,6 @@ from lambda_eclipse.ui.keep.handlers import KeepActions, identicon, shipped
 from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.results.handlers import ResultsActions
 from lambda_eclipse.ui.visit import Visit
-
-
-@pytest.fixture(scope="module")
-def engine() -> Engine:
-    found = Engine(lambda progress: FakeStudio())
-    found.load()
-    return found
 
 
 @pytest.fixture(scope="module")
