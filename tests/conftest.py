@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from lambda_eclipse.ui.visit import Visit
 
 
+# Two processes on two cores: threads of both would wait for each other. Set before torch is there.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Fixtures of what takes seconds: a browser, a server, whole networks.
 SLOW_FIXTURES = {"chrome", "url", "slow_url", "demo", "address", "client"}
 # Folders and modules that train networks, start processes or paint with whole stacks.
