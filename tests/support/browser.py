@@ -73,6 +73,7 @@ def visit(chrome: "Browser", url: str, **options: Any) -> "tuple[Page, set[str],
     page.on("filechooser", lambda _: None)
     page.goto(url)
     expect(page.locator("#generate")).to_be_visible(timeout=PATIENCE_MS)
+    settle(page)  # Gradio attaches listeners after it has drawn the page
     return page, hosts, errors
 
 

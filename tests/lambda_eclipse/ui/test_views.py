@@ -211,7 +211,9 @@ def test_a_path_is_drawn_with_the_keyboard(chrome: Browser, url: str) -> None:
     expect(page.locator("#explore-progress")).to_contain_text("(0.50, 0.50)")
     page.locator("#path-panel button").first.click()
     expect(page.locator("#path-cost")).to_contain_text("on this machine")
-    page.get_by_label("freehand").check()
+    with page.expect_response(lambda response: "drawn" in (response.request.post_data or "")):
+        page.get_by_label("freehand").check()
+    settle(page)  # the square is ready for drawing
     handle = page.locator(".le-handle")
     handle.focus()
     with page.expect_response(lambda response: "0.45" in (response.request.post_data or "")):
