@@ -26,7 +26,7 @@ FIRST = re.compile(
     r"dress|jacket|glove|skateboard|sedan|chevrolet|smart|beetle|suv|van\b|sofa|armchair|beer",
     re.IGNORECASE,
 )
-VIEWS = (10, 7, 7)  # of each instance: as it is, and re-textured twice
+VIEWS = (5, 3, 3)  # of each instance: as it is, and re-textured twice
 
 
 @dataclass(frozen=True)
