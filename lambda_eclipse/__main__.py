@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.options import add_stack_options, sources
@@ -22,7 +22,9 @@ from lambda_eclipse.request import (
     GRID_SIDES,
     GUIDANCE,
     MAX_SEED,
+    MODE,
     STEPS,
+    Mode,
     Request,
     Sampling,
     Subject,
@@ -106,8 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--b", required=True, metavar="NOUN=PATH,PATH", help=f"subject B: {pair}")
     low, high = GRID_SIDES
     add("--size", type=int, default=5, metavar="N", help=f"pictures per side, {low} to {high} (5)")
-    modes = ("slerp", "lerp")
-    add("--mode", choices=modes, default="slerp", help="arc or straight line (slerp)")
+    add("--mode", choices=get_args(Mode), default=MODE, help=f"straight line or arc ({MODE})")
     add("--out", type=Path, required=True, metavar="FILE", help="the PNG file")
     grid.set_defaults(run=_grid)
 

@@ -7,14 +7,12 @@ embedding width, n points along a side.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from lambda_eclipse.messages import StudioError
-
-Mode = Literal["lerp", "slerp"]
+from lambda_eclipse.request import MODE, Mode
 
 # Sine of the angle below which two directions count as parallel or opposite (in float64).
 _TINY = 1e-9
@@ -53,7 +51,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     return (torch.lerp(norm_a, norm_b, t) * direction).to(a.dtype)
 
 
-def bilinear(corners: Tensor, x: float, y: float, mode: Mode = "slerp") -> Tensor:
+def bilinear(corners: Tensor, x: float, y: float, mode: Mode = MODE) -> Tensor:
     """The point (D,) at x (right) and y (down), both in [0, 1], of a square of embeddings.
 
     corners: (4, D): top left, top right, bottom left, bottom right; they come back bit for bit.
@@ -66,7 +64,7 @@ def bilinear(corners: Tensor, x: float, y: float, mode: Mode = "slerp") -> Tenso
     return way(top, bottom, y)  # (D,)
 
 
-def grid(corners: Tensor, n: int, mode: Mode = "slerp") -> Tensor:
+def grid(corners: Tensor, n: int, mode: Mode = MODE) -> Tensor:
     """All n × n points (n, n, D) of the square, [row y, column x]; n of at least 2."""
     if n < 2:
         raise ValueError(f"A grid has at least 2 points along a side, not {n}.")

@@ -30,6 +30,8 @@ from lambda_eclipse.models import Models, load
 from lambda_eclipse.prior import draw_noise
 from lambda_eclipse.request import (
     GRID_SIDES,
+    MODE,
+    Mode,
     Picture,
     Request,
     RequestError,
@@ -167,7 +169,7 @@ class Studio:
         corners: Tensor,
         x: float,
         y: float,
-        mode: interpolate.Mode = "slerp",
+        mode: Mode = MODE,
         seed: int = 0,
         sampling: Sampling = Sampling(),
         on_step: OnStep | None = None,
@@ -187,7 +189,7 @@ class Studio:
         self,
         corners: Tensor,
         n: int = 5,
-        mode: interpolate.Mode = "slerp",
+        mode: Mode = MODE,
         seed: int = 0,
         sampling: Sampling = Sampling(),
         on_step: OnStep | None = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numbers
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.paper import MAX_SUBJECTS
@@ -28,6 +28,11 @@ STRENGTH = (0.0, 2.0)
 GRID_SIDES = (2, 9)
 # Thresholds on the gradient of 8-bit grey levels.
 CANNY_LOW, CANNY_HIGH, MAX_CANNY = 100, 200, 1000
+
+# Ways between embeddings. Straight by default, as in the published script (`linear_interpolation`
+# of its interpolation.py); by our own measure that is smoother (`smoothness`, docs/results.md).
+Mode = Literal["lerp", "slerp"]
+MODE: Mode = "lerp"
 
 
 class RequestError(StudioError):

@@ -62,6 +62,8 @@ def by_command(folder: Path) -> dict[str, str]:
         f"hat={hat},{ART / 'hat-2.png'}",
         "--size",
         "3",
+        "--mode",
+        "slerp",
         "--seed",
         str(SEED),
         "--out",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from lambda_eclipse import paper
-from lambda_eclipse.request import Sampling
+from lambda_eclipse.request import MODE, Sampling
 from lambda_eclipse.ui.endpoint import Form, parameter
 from lambda_eclipse.ui.form import (
     GUIDANCE_HELP,
@@ -49,7 +49,7 @@ class SquareForm(Form):
     top_right: str | None = parameter("As top_left.", None)
     bottom_left: str | None = parameter("As top_left.", None)
     bottom_right: str | None = parameter("As top_left.", None)
-    mode: str = parameter('"slerp" along the sphere of embeddings, or "lerp" straight.', "slerp")
+    mode: str = parameter('"lerp" straight, or "slerp" along the sphere of embeddings.', MODE)
     steps: float = parameter(STEPS_HELP, STACK_DEFAULT)
     guidance: float = parameter(GUIDANCE_HELP, paper.GUIDANCE)
     seed: float = parameter("A whole number; equal seeds give equal pictures.", 0)

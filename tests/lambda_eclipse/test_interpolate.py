@@ -1,11 +1,15 @@
 """Lines, arcs and squares between embeddings."""
 
+import inspect
 import math
 
 import pytest
 import torch
 
+from lambda_eclipse.__main__ import _parser
 from lambda_eclipse.interpolate import bilinear, grid, lerp, slerp
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.ui.square_form import SquareForm
 
 D = 32
 T = [0.0, 0.1, 0.3, 0.5, 0.9, 1.0]
@@ -20,6 +24,18 @@ def test_lerp_is_the_straight_line() -> None:
     a, b = pair()
     for t in T:
         torch.testing.assert_close(lerp(a, b, t), a + t * (b - a))
+
+
+def test_the_way_is_straight_unless_asked_otherwise() -> None:
+    """As in the published script; on the command line, in Python, at the endpoints, on the page."""
+    corners = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(bilinear(corners, 0.3, 0.6), bilinear(corners, 0.3, 0.6, "lerp"))
+    assert torch.equal(grid(corners, 3), grid(corners, 3, "lerp"))
+    for method in (Studio.at, Studio.grid):
+        assert inspect.signature(method).parameters["mode"].default == "lerp"
+    assert SquareForm("subjects").mode == "lerp"
+    needed = "grid --prompt p --a a=1,2 --b b=1,2 --out o.png".split()
+    assert _parser().parse_args(needed).mode == "lerp"
 
 
 def test_slerp_turns_steadily_and_changes_its_norm_linearly() -> None:

@@ -176,17 +176,17 @@ def test_points_and_grid_of_a_square(studio):
     assert {picture.seed for row in rows for picture in row} == {3}
     for (row, column), corner in zip([(0, 0), (0, 2), (2, 0), (2, 2)], corners, strict=True):
         assert torch.equal(rows[row][column].embedding, corner)
-    expected = interpolate.bilinear(corners, 0.5, 0.0, "slerp")
+    expected = interpolate.bilinear(corners, 0.5, 0.0, "lerp")
     assert torch.equal(rows[0][1].embedding, expected), "x goes to the right"
-    point = studio.at(corners, 0.5, 0.0, "slerp", seed=3, sampling=ONE_STEP)
+    point = studio.at(corners, 0.5, 0.0, "lerp", seed=3, sampling=ONE_STEP)
     assert torch.equal(point.embedding, expected)
     # The grid is painted in larger batches: equal up to rounding.
     difference = np.asarray(point.image).astype(int) - np.asarray(rows[0][1].image)
     assert np.abs(difference).mean() < 0.2
     again = studio.grid(corners, 3, seed=3, sampling=ONE_STEP)
     assert [bits(row) for row in rows] == [bits(row) for row in again]
-    assert bits([point]) == bits([studio.at(corners, 0.5, 0.0, "slerp", seed=3, sampling=ONE_STEP)])
-    assert not torch.equal(expected, studio.at(corners, 0.5, 0.0, "lerp", 3, ONE_STEP).embedding)
+    assert bits([point]) == bits([studio.at(corners, 0.5, 0.0, "lerp", seed=3, sampling=ONE_STEP)])
+    assert not torch.equal(expected, studio.at(corners, 0.5, 0.0, "slerp", 3, ONE_STEP).embedding)
 
 
 def test_one_decoder_noise_for_all_points(studio):

@@ -16,8 +16,8 @@ from lambda_eclipse.ui.square_form import FROM_PICTURES, SquareForm
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lambda_eclipse.interpolate import Mode
     from lambda_eclipse.pipeline import Studio
+    from lambda_eclipse.request import Mode
 
 
 def paint_point(studio: Studio, run: Run, form: SquareForm, x: float, y: float) -> Painted:

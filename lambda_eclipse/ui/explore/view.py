@@ -5,6 +5,7 @@ from typing import Any
 
 import gradio as gr
 
+from lambda_eclipse.request import MODE
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.events import HEAVY, PRIVATE, QUIET, show_waiting, stop_with
 from lambda_eclipse.ui.explore.handlers import ExploreActions
@@ -73,8 +74,8 @@ def explore_view(engine: Engine, visit: gr.State) -> Explore:
             )
             sources = corner_sources()
             mode = gr.Radio(
-                [(t("Spherical (slerp)"), "slerp"), (t("Linear (lerp)"), "lerp")],
-                value="slerp",
+                [(t("Linear (lerp)"), "lerp"), (t("Spherical (slerp)"), "slerp")],
+                value=MODE,
                 label=t("Interpolation"),
                 elem_id="mode",
             )
