@@ -76,7 +76,7 @@ def url() -> Iterator[str]:
 @pytest.fixture
 def slow_url() -> Iterator[str]:
     """As `url`, where there is time to watch a picture take shape and to stop it."""
-    yield from served(step_s=0.05)
+    yield from served(step_s=0.05, tires_after=120)
 
 
 @pytest.fixture
@@ -89,14 +89,14 @@ def visit() -> "Iterator[Visit]":
     found.delete()
 
 
-def served(step_s: float) -> Iterator[str]:
-    """The address of a page whose networks take `step_s` seconds for a step."""
+def served(step_s: float, tires_after: float = float("inf")) -> Iterator[str]:
+    """The address of a page over networks that take their time, as `FakeStudio` says."""
     from fakes import FakeStudio  # not above: most tests do without the page
 
     from lambda_eclipse.ui.engine import Engine
     from lambda_eclipse.ui.page import build, launch
 
-    engine = Engine(lambda progress: FakeStudio(step_s))
+    engine = Engine(lambda progress: FakeStudio(step_s, tires_after))
     engine.load()
     page = build(engine)
     launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)

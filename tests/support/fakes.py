@@ -59,9 +59,13 @@ class FakeClip:
 
 
 class FakeStudio(Studio):
-    """The real Studio but for what the networks do. `step_s` is the time of one step."""
+    """The real Studio but for what the networks do.
 
-    def __init__(self, step_s: float = 0.0) -> None:
+    step_s: time of a step. tires_after: so many steps later, a step takes twenty times as long, so
+    that a stop comes in time on any machine.
+    """
+
+    def __init__(self, step_s: float = 0.0, tires_after: float = float("inf")) -> None:
         stack = replace(
             stacks.STACKS["pocket"],
             title="Pocket stack",
@@ -76,7 +80,7 @@ class FakeStudio(Studio):
         decoder: Any = SimpleNamespace(native_size_px=SIDE_PX)
         models = Models(clip, prior, decoder, stack, torch.device("cpu"))
         super().__init__(models)
-        self.step_s = step_s
+        self.step_s, self.tires_after = step_s, tires_after
         self.steps_taken: list[int] = []
         self.squares = 0
         self.requests: list[Request] = []
@@ -108,7 +112,8 @@ class FakeStudio(Studio):
     ) -> list[Picture]:
         steps = sampling.steps or self.models.stack.steps
         for step in range(1, steps + 1):
-            time.sleep(self.step_s)
+            tired = len(self.steps_taken) > self.tires_after
+            time.sleep(20 * self.step_s if tired else self.step_s)
             self.steps_taken.append(step)
             info = SimpleNamespace(
                 step=step,
