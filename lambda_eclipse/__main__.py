@@ -23,9 +23,11 @@ from lambda_eclipse.request import (
     GUIDANCE,
     MAX_SEED,
     MODE,
+    SAMPLER,
     STEPS,
     Mode,
     Request,
+    Sampler,
     Sampling,
     Subject,
     random_seed,
@@ -119,6 +121,8 @@ def _parser() -> argparse.ArgumentParser:
         steps, guidance = ("{} to {:g} (of the stack)".format(*of) for of in (STEPS, GUIDANCE))
         add("--steps", type=int, metavar="N", help=f"denoising steps, {steps}")
         add("--guidance", type=float, metavar="G", help=f"guidance scale, {guidance}")
+        told = f"ddim, or ddpm as in the published script ({SAMPLER})"
+        add("--sampler", choices=get_args(Sampler), default=SAMPLER, help=told)
     return parser
 
 
@@ -130,7 +134,7 @@ def _generate(options: argparse.Namespace) -> None:
         canny=options.canny and _picture(options.canny, Text("edge picture")),
         seed=random_seed() if options.seed is None else options.seed,
         count=options.count,
-        sampling=Sampling(options.steps, options.guidance),
+        sampling=Sampling(options.steps, options.guidance, options.sampler),
     )
     request.check()  # before the models are read, which takes long
     if options.out.exists() and not options.out.is_dir():
@@ -148,7 +152,7 @@ def _grid(options: argparse.Namespace) -> None:
 
     a, b = _pair(options.a, "--a"), _pair(options.b, "--b")
     seed = random_seed() if options.seed is None else options.seed
-    sampling = Sampling(options.steps, options.guidance)
+    sampling = Sampling(options.steps, options.guidance, options.sampler)
     for pair in zip(a, b, strict=True):
         Request(options.prompt, pair, seed=seed, sampling=sampling).check()
     if not GRID_SIDES[0] <= options.size <= GRID_SIDES[1]:

@@ -1,8 +1,9 @@
-"""Image embeddings → pictures: Kandinsky 2.2's diffusion decoder (Sec. 3, h_φ) with DDIM.
+"""Image embeddings → pictures: Kandinsky 2.2's diffusion decoder (Sec. 3, h_φ).
 
 Letters: N pictures, D embedding width, C latent channels, S latent side, P = 8·S pixels.
 
-The result is a function of (embedding, negative, seed, steps, guidance, size) and of the number
+The result is a function of (embedding, negative, seed, sampler, steps, guidance,
+size) and of the number
 of pictures in a batch: floating point sums differ in their last bits with the shape of a batch.
 So the split into batches depends on N and `batch_size` only, and the same call gives the same
 pictures bit for bit. Nothing else of a batch influences a picture: its starting noise comes from
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, KandinskyV22Pipeline
+from diffusers import KandinskyV22Pipeline
 from PIL import Image
 
 from lambda_eclipse.images import to_pil, to_tensor
 from lambda_eclipse.manifest import verify
 from lambda_eclipse.networks import read_model
+from lambda_eclipse.request import SAMPLER, Sampler
+from lambda_eclipse.samplers import samplers
 from lambda_eclipse.weights import read_json
 
 
@@ -51,25 +54,8 @@ class StepInfo:
 OnStep = Callable[[StepInfo], bool | None]
 
 
-class _DDIM(DDIMScheduler):
-    """DDIM that keeps its estimate of the finished latents, for previews."""
-
-    estimate: torch.Tensor | None = None  # (B, C, S, S)
-    timesteps: torch.Tensor
-
-    def set_timesteps(self, steps: int, device: torch.device | str | None = None) -> None:
-        super().set_timesteps(steps, device)
-        # With "trailing" spacing and some numbers (61, say) rounding adds a step at time -1.
-        self.timesteps = self.timesteps[:steps]
-
-    def step(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        kwargs["return_dict"] = False
-        latents, self.estimate = super().step(*args, **kwargs)
-        return latents, self.estimate
-
-
 class Decoder:
-    """U-Net, MOVQ and scheduler in `diffusers.KandinskyV22Pipeline`; one paint at a time."""
+    """U-Net, MOVQ and sampler in `diffusers.KandinskyV22Pipeline`; one paint at a time."""
 
     def __init__(
         self,
@@ -79,14 +65,13 @@ class Decoder:
         device: torch.device | str = "cpu",
         offload: bool = False,
     ) -> None:
-        """`scheduler`: the config of any diffusers scheduler with DDIM's parameters.
+        """`scheduler`: the content of its scheduler_config.json, see `samplers`.
 
         `offload`: keep the networks in main memory and move each to `device` while it runs.
         """
-        # The U-Net predicts noise and variance (2·C channels). With a "variance_type" the pipeline
-        # would pass both on, but DDIM does not use the variance.
-        config = {key: value for key, value in scheduler.items() if key != "variance_type"}
-        self.pipeline = KandinskyV22Pipeline(unet, _DDIM.from_config(config), movq)
+        self.scheduler = scheduler
+        self.samplers = samplers(scheduler)
+        self.pipeline = KandinskyV22Pipeline(unet, self.samplers[SAMPLER], movq)
         self.pipeline.set_progress_bar_config(disable=True)
         for network in (unet, movq):
             network.eval().requires_grad_(False)
@@ -95,7 +80,7 @@ class Decoder:
             self.pipeline.enable_model_cpu_offload(device=self.device)
         else:
             self.pipeline.to(self.device)
-        self._one_at_a_time = threading.Lock()  # a scheduler holds the state of its run
+        self._one_at_a_time = threading.Lock()  # a sampler holds the state of its run
 
     @classmethod
     def from_folder(
@@ -138,16 +123,17 @@ class Decoder:
         steps: int,
         guidance: float,
         batch_size: int,
+        sampler: Sampler = SAMPLER,
         size_px: int | None = None,
         on_step: OnStep | None = None,
     ) -> list[Image.Image]:
         """Paint one picture for each embedding.
 
         embeds: (N, D). negative: (1, D), the negative condition of guidance. seeds: one per
-        picture, of its starting noise. guidance: weight of classifier-free guidance; at 1 or less
-        it is off, in half the time. size_px: side; None: native. on_step: called after each step;
-        if it returns False, Cancelled is raised. Returns N square RGB pictures. Raises ValueError
-        for unfitting shapes and sizes.
+        picture, of its starting noise and the noise of its steps. guidance: weight of
+        classifier-free guidance; at 1 or less it is off, in half the time. size_px: side; None:
+        native. on_step: called after each step; if it returns False, Cancelled is raised. Returns N
+        square RGB pictures. Raises ValueError for unfitting shapes and sizes.
         """
         size_px = size_px or self.native_size_px
         if embeds.ndim != 2 or negative.shape != (1, embeds.shape[1]):
@@ -158,6 +144,7 @@ class Decoder:
             raise ValueError(f"size {size_px} px is no multiple of {self.factor**2}")
         pictures: list[Image.Image] = []
         with self._one_at_a_time:
+            self.pipeline.scheduler = self.samplers[sampler]
             for start in range(0, len(embeds), batch_size):
                 stop = start + batch_size
                 report = self._reporter(on_step, start, len(embeds)) if on_step else None
@@ -183,12 +170,14 @@ class Decoder:
         report: Callable[..., dict[str, Any]] | None,
     ) -> list[Image.Image]:
         dtype = self.pipeline.unet.dtype
-        latents = self.starting_noise(seeds, size_px).to(self.device, dtype)
+        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
+        latents = self._noise(generators, size_px).to(self.device, dtype)
         try:
             return self.pipeline(
                 image_embeds=embeds.to(self.device, dtype),
                 negative_image_embeds=negative.to(self.device, dtype).expand(len(embeds), -1),
                 latents=latents,
+                generator=generators,  # goes on after the starting noise
                 num_inference_steps=steps,
                 guidance_scale=guidance,
                 height=size_px,
@@ -210,14 +199,15 @@ class Decoder:
 
     def with_unet(self, unet: Any) -> Decoder:
         """A decoder with another U-Net of the same architecture; it shares the image decoder."""
-        movq, scheduler = self.pipeline.movq, self.pipeline.scheduler.config
-        return Decoder(unet, movq, dict(scheduler), self.device)
+        return Decoder(unet, self.pipeline.movq, self.scheduler, self.device)
 
     def starting_noise(self, seeds: Sequence[int], size_px: int) -> torch.Tensor:
         """(len(seeds), C, S, S) float32 on the CPU; a row depends on its own seed only."""
+        return self._noise([torch.Generator("cpu").manual_seed(seed) for seed in seeds], size_px)
+
+    def _noise(self, generators: Sequence[torch.Generator], size_px: int) -> torch.Tensor:
         side = size_px // self.factor
         shape = (1, self.pipeline.unet.config.in_channels, side, side)
-        generators = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         return torch.cat([torch.randn(shape, generator=one) for one in generators])
 
     def _reporter(self, on_step: OnStep, start: int, total: int) -> Callable[..., dict[str, Any]]:

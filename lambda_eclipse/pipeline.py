@@ -237,6 +237,7 @@ class Studio:
             steps=steps,
             guidance=guidance,
             batch_size=stack.batch_size,
+            sampler=sampling.sampler,
             on_step=on_step,
         )
         seconds = (time.perf_counter() - began) / len(images)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numbers
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.paper import MAX_SUBJECTS
@@ -34,6 +34,9 @@ CANNY_LOW, CANNY_HIGH, MAX_CANNY = 100, 200, 1000
 Mode = Literal["lerp", "slerp"]
 MODE: Mode = "lerp"
 
+Sampler = Literal["ddim", "ddpm"]  # see `samplers`
+SAMPLER: Sampler = "ddim"  # the paper's (Sec. 3.2)
+
 
 class RequestError(StudioError):
     """A request with a value that is missing or out of range."""
@@ -45,6 +48,7 @@ class Sampling:
 
     steps: int | None = None
     guidance: float | None = None
+    sampler: Sampler = SAMPLER
 
     def check(self) -> None:
         """Raise RequestError for values out of range."""
@@ -52,6 +56,12 @@ class Sampling:
             check_integer(Text("number of steps"), self.steps, *STEPS)
         if self.guidance is not None:
             check_range(Text("guidance"), self.guidance, *GUIDANCE)
+        if self.sampler not in get_args(Sampler):
+            raise RequestError(
+                'There is no sampler "{sampler}": use {samplers}.',
+                sampler=self.sampler,
+                samplers=" or ".join(get_args(Sampler)),
+            )
 
     def values(self, steps: int, guidance: float) -> tuple[int, float]:
         """Steps and guidance; the arguments are the defaults, taken for None."""

@@ -54,6 +54,7 @@ OWNERS = {
         "lambda_eclipse/networks.py",
         "lambda_eclipse/pocket/movq.py",
         "lambda_eclipse/pocket/unet.py",
+        "lambda_eclipse/samplers.py",
     },
     "huggingface_hub": {"lambda_eclipse/weights.py"},
     "peft": {"lambda_eclipse/finetune.py"},

@@ -15,7 +15,7 @@ from torch import Tensor
 from lambda_eclipse.images import open_picture
 from lambda_eclipse.keep.checksums import checksums_of
 from lambda_eclipse.keep.png import (
-    FORMAT,
+    FIRST_FORMAT,
     add_text,
     content_of,
     floats,
@@ -70,7 +70,7 @@ class Card:
 def write_card(card: Card) -> bytes:
     """A card as a PNG of its subject; not marked as generated, as it comes from a photo."""
     content = {
-        "format": FORMAT,
+        "format": FIRST_FORMAT,
         "noun": card.noun,
         "stack": card.stack,
         "clip": card.clip,

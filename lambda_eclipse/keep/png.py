@@ -23,7 +23,9 @@ from torch import Tensor
 
 from lambda_eclipse.messages import StudioError, Text
 
-FORMAT = 1  # of recipes and cards; one more whenever older programs would misread them
+# Of recipes and cards; one more whenever older programs would misread them. A recipe of what they
+# know already is written as the first.
+FORMAT, FIRST_FORMAT = 2, 1
 MAX_TEXT = PngImagePlugin.MAX_TEXT_CHUNK  # characters; ours are 1/10 of that at most
 MAX_DIM = 16384
 MAX_SIDE_PX = 2048
@@ -126,7 +128,7 @@ def content_of(text: str, what: Text) -> dict[str, Any]:
             format=short(version),
             known=FORMAT,
         )
-    if version < 1:
+    if version < FIRST_FORMAT:
         raise ValueError(f'"format" is {version}')
     return content
 

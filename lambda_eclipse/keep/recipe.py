@@ -19,31 +19,27 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from lambda_eclipse.keep.circumstances import circumstances
 from lambda_eclipse.keep.png import (
-    FORMAT,
     MAX_SIDE_PX,
     XMP,
     XMP_KEYWORD,
     RecipeError,
     add_text,
     content_of,
-    edges_of,
-    edges_text,
     field,
     floats,
     floats_text,
-    number,
     png_bytes,
     reading,
     string,
     text_in,
 )
+from lambda_eclipse.keep.request_json import request_content, request_of
 from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_CANNY, Picture, Request, Sampling, Subject
@@ -121,34 +117,14 @@ class Recipe:
 
     def to_json(self) -> str:
         """The recipe as ASCII JSON; floats come back bit for bit."""
-        request, control = self.request, None
-        if request.edges is not None:
-            low, high = request.canny_low, request.canny_high
-            control = {"edges": edges_text(request.edges), "low": low, "high": high}
         content = {
-            "format": FORMAT,
+            **request_content(self.request),
             "versions": dict(self.versions),
             "stack": self.stack,
             "weights": dict(self.weights),
             "device": self.device,
-            "prompt": request.prompt,
-            "subjects": [
-                {
-                    "noun": subject.noun,
-                    "strength": subject.strength,
-                    "occurrence": subject.occurrence,
-                    "embedding": floats_text(subject.embedding),
-                }
-                for subject in request.subjects
-                if subject.embedding is not None  # each has one, see `Recipe`
-            ],
-            "canny": control,
-            "seed": request.seed,
-            "count": request.count,
             "index": self.index,
             "batch_size": self.batch_size,
-            "steps": request.sampling.steps,
-            "guidance": request.sampling.guidance,
             "size_px": self.size_px,
             "embedding": None if self.embedding is None else floats_text(self.embedding),
         }
@@ -159,21 +135,10 @@ class Recipe:
         """Read `to_json` back. Raises RecipeError for damaged, absurd and newer recipes."""
         with reading(RECIPE):
             content = content_of(text, RECIPE)
-            control, embedding = content.get("canny"), content.get("embedding")
+            embedding = content.get("embedding")
             weights, versions = (field(content, name, dict) for name in ("weights", "versions"))
-            request = Request(
-                string(content, "prompt"),
-                tuple(_subject(one) for one in field(content, "subjects", list)),
-                seed=field(content, "seed", int),
-                count=field(content, "count", int),
-                sampling=Sampling(field(content, "steps", int), number(content, "guidance")),
-            )
-            if control is not None:
-                low, high = number(control, "low"), number(control, "high")
-                edges = edges_of(string(control, "edges"))
-                request = replace(request, canny_low=low, canny_high=high, edges=edges)
             recipe = cls(
-                request,
+                request_of(content),
                 field(content, "index", int),
                 field(content, "batch_size", int),
                 stack=string(content, "stack"),
@@ -210,11 +175,12 @@ def read(source: str | Path | bytes) -> Recipe:
 
 def _explicit(request: Request, stack: Stack) -> Request:
     """The request with the stack's defaults, and plain numbers that JSON can hold."""
+    steps, guidance = request.sampling.values(stack.steps, stack.guidance)
     return replace(
         request,
         seed=int(request.seed),
         count=int(request.count),
-        sampling=Sampling(*request.sampling.values(stack.steps, stack.guidance)),
+        sampling=replace(request.sampling, steps=steps, guidance=guidance),
         canny_low=float(request.canny_low),
         canny_high=float(request.canny_high),
     )
@@ -240,10 +206,3 @@ def _checked(recipe: Recipe) -> Recipe:
                 high=high,
             )
     return recipe
-
-
-def _subject(content: Any) -> Subject:
-    embedding = floats(string(content, "embedding"))
-    noun, strength = string(content, "noun"), number(content, "strength")
-    occurrence = None if content.get("occurrence") is None else field(content, "occurrence", int)
-    return Subject(noun, strength=strength, embedding=embedding, occurrence=occurrence)

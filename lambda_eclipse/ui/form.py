@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse import paper
-from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW, MAX_COUNT, MAX_SEED, Sampling
+from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW, MAX_COUNT, MAX_SEED, SAMPLER, Sampling
 from lambda_eclipse.ui.endpoint import Form, parameter, repeated
 from lambda_eclipse.ui.i18n import t
 
@@ -20,6 +20,7 @@ STEPS_HELP = (
     "Denoising steps, from 1 to 100; more take longer. 0: as many as are best for the stack, "
     "with its own guidance."
 )
+SAMPLER_HELP = '"ddim", or "ddpm", which adds noise in each step.'
 GUIDANCE_HELP = "How closely to follow the embedding, from 0 to 20."
 
 
@@ -93,6 +94,7 @@ class ComposeForm(Form):
     count: float = parameter("How many pictures, from 1 to 8.", 2)
     steps: float = parameter(STEPS_HELP, STACK_DEFAULT)
     guidance: float = parameter(GUIDANCE_HELP, paper.GUIDANCE)
+    sampler: str = parameter(SAMPLER_HELP, SAMPLER)
     seed: float = parameter(
         "Of the first picture, a whole number; equal seeds give equal pictures.", 0
     )
@@ -125,8 +127,8 @@ class ComposeForm(Form):
 
     @property
     def sampling(self) -> Sampling:
-        """Steps and guidance."""
-        return read_sampling(self.steps, self.guidance)
+        """Steps, guidance and sampler."""
+        return read_sampling(self.steps, self.guidance, self.sampler)
 
     @property
     def files(self) -> list[str]:
@@ -135,9 +137,11 @@ class ComposeForm(Form):
         return [path for path in (*paths, self.edges_from, self.edge_map) if path]
 
 
-def read_sampling(steps: float, guidance: float) -> Sampling:
-    """Steps and guidance; both are left to the stack where no steps are set."""
-    return Sampling() if steps == STACK_DEFAULT else Sampling(int(steps), float(guidance))
+def read_sampling(steps: float, guidance: float, sampler: Any) -> Sampling:
+    """The sampling; steps and guidance are left to the stack where no steps are set."""
+    if steps == STACK_DEFAULT:
+        return Sampling(sampler=sampler)
+    return Sampling(int(steps), float(guidance), sampler)
 
 
 def fresh_seed() -> int:

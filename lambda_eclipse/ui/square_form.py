@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 
 from lambda_eclipse import paper
-from lambda_eclipse.request import MODE, Sampling
+from lambda_eclipse.request import MODE, SAMPLER, Sampling
 from lambda_eclipse.ui.endpoint import Form, parameter
 from lambda_eclipse.ui.form import (
     GUIDANCE_HELP,
+    SAMPLER_HELP,
     STACK_DEFAULT,
     STEPS_HELP,
     SlotForm,
@@ -52,6 +53,7 @@ class SquareForm(Form):
     mode: str = parameter('"lerp" straight, or "slerp" along the sphere of embeddings.', MODE)
     steps: float = parameter(STEPS_HELP, STACK_DEFAULT)
     guidance: float = parameter(GUIDANCE_HELP, paper.GUIDANCE)
+    sampler: str = parameter(SAMPLER_HELP, SAMPLER)
     seed: float = parameter("A whole number; equal seeds give equal pictures.", 0)
 
     def checked(self) -> "SquareForm":
@@ -63,6 +65,7 @@ class SquareForm(Form):
             mode=self.mode,
             steps=int(self.steps),
             guidance=0.0 if by_stack else float(self.guidance),
+            sampler=self.sampler,
             seed=read_seed(self.seed),
         )
         if self.corners_from == FROM_PICTURES:
@@ -122,8 +125,8 @@ class SquareForm(Form):
 
     @property
     def sampling(self) -> Sampling:
-        """Steps and guidance."""
-        return read_sampling(self.steps, self.guidance)
+        """Steps, guidance and sampler."""
+        return read_sampling(self.steps, self.guidance, self.sampler)
 
     @property
     def files(self) -> list[str]:

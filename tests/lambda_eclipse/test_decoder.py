@@ -10,10 +10,10 @@ from diffusers import DDIMScheduler
 from safetensors.torch import load_file, save_file
 from small_stack import DIM, published, small_movq, small_unet, write_decoder
 
-from lambda_eclipse import decoder as decoder_module
 from lambda_eclipse.decoder import Cancelled, Decoder
 from lambda_eclipse.manifest import write_manifest
 from lambda_eclipse.networks import model_class
+from lambda_eclipse.samplers import samplers
 from lambda_eclipse.weights import WeightsError
 
 
@@ -112,6 +112,72 @@ def test_ddim_agrees_with_a_plain_loop(decoder):
     assert np.abs(np.asarray(expected).astype(int) - np.asarray(picture)).mean() < 0.2
 
 
+def watched(sampler, scheduler: dict) -> list[tuple[torch.Tensor, ...]]:
+    """Latents, U-Net's output, next latents, x₀, ᾱ, next ᾱ of each step at guidance 7.5."""
+    painter, steps = Decoder(small_unet(), small_movq(), scheduler), []
+    stepping = painter.samplers[sampler]
+    original = type(stepping).step
+
+    def step(output, time, latents, **options):
+        following, x0 = original(stepping, output, time, latents, **options)
+        alphas, [at] = stepping.alphas_cumprod, (stepping.timesteps == time).nonzero()[0].tolist()
+        then = alphas[stepping.timesteps[at + 1]] if at < 4 else torch.ones(())
+        steps.append((latents, output, following, x0, alphas[time], then))
+        return following, x0
+
+    stepping.step = step
+    paint(painter, 2, steps=5, guidance=7.5, sampler=sampler)
+    assert len(steps) == 5
+    return steps
+
+
+SAID = {"clip_sample": True, "steps_offset": 1, "set_alpha_to_one": False, "thresholding": True}
+
+
+def test_ddim_keeps_x0_and_noise_consistent_at_every_step():
+    """DDIM, Eq. 12, on latents that leave [−1, 1], whatever the file says of another sampler."""
+    for latents, noise, following, x0, alpha, then in watched("ddim", published()["scheduler"]):
+        assert x0.abs().max() > 1.5, "nothing to clip shows nothing"
+        torch.testing.assert_close(alpha.sqrt() * x0 + (1 - alpha).sqrt() * noise, latents)
+        torch.testing.assert_close(then.sqrt() * x0 + (1 - then).sqrt() * noise, following)
+
+
+def test_ddpm_draws_around_the_mean_of_its_clipped_x0():
+    """DDPM, Eq. 7, with the file's clipping, and the variance between β̃ and β that is learned."""
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    drawn = [torch.randn(1, 4, 8, 8, generator=one) for one in generators]  # the starting noise
+    for latents, output, following, x0, alpha, then in watched("ddpm", published()["scheduler"]):
+        noise, learned = output.split(4, dim=1)
+        plain = (latents - (1 - alpha).sqrt() * noise) / alpha.sqrt()
+        torch.testing.assert_close(x0, plain.clamp(-1, 1))
+        beta = 1 - alpha / then
+        mean = then.sqrt() * beta / (1 - alpha) * x0
+        mean += (alpha / then).sqrt() * (1 - then) / (1 - alpha) * latents
+        drawn = torch.cat([torch.randn(1, 4, 8, 8, generator=one) for one in generators])
+        least, share = ((1 - then) / (1 - alpha) * beta).clamp(min=1e-20), (learned + 1) / 2
+        spread = (0.5 * (share * beta.log() + (1 - share) * least.log())).exp()
+        torch.testing.assert_close(following, mean + spread * drawn, rtol=1e-3, atol=1e-3)
+
+
+def test_ddim_does_not_depend_on_what_a_file_says_of_another_sampler(decoder):
+    silent = {k: v for k, v in published()["scheduler"].items() if k not in SAID}
+    plain = Decoder(small_unet(), small_movq(), silent)
+    told = Decoder(small_unet(), small_movq(), silent | SAID)
+    how = {"steps": 5, "guidance": 7.5}
+    assert same(paint(plain, **how), paint(told, **how))
+    assert same(paint(told, **how), paint(decoder.with_unet(small_unet()), **how))
+
+
+def test_ddpm_is_an_option_with_noise_of_each_pictures_own_seed(decoder):
+    how = {"steps": 5, "sampler": "ddpm", "batch_size": 2}
+    pictures = paint(decoder, 2, seeds=[5, 6], **how)
+    assert same(pictures, paint(decoder, 2, seeds=[5, 6], **how))
+    assert not same(pictures, paint(decoder, 2, seeds=[5, 6], steps=5, batch_size=2))
+    other = paint(decoder, 2, seeds=[5, 7], **how)
+    assert same(pictures[:1], other[:1]) and not same(pictures[1:], other[1:])
+    assert same(paint(decoder.with_unet(small_unet()), 2, seeds=[5, 6], **how), pictures)
+
+
 @pytest.mark.parametrize("guidance", [0.0, 1.0, 20.0])
 def test_with_and_without_guidance(decoder, guidance):
     assert paint(decoder, 2, guidance=guidance)[0].size == (64, 64)
@@ -127,10 +193,11 @@ def test_step_reports(decoder, steps):
     assert batches == [(0, 2)] * steps + [(2, 1)] * steps
 
 
-def test_every_number_of_steps_is_kept(decoder):
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_every_number_of_steps_is_kept(sampler):
     """Rounding must not add a step: the requested number is what a user waits for."""
     for spacing in ("leading", "trailing"):
-        scheduler = decoder_module._DDIM(timestep_spacing=spacing)
+        scheduler = samplers({"timestep_spacing": spacing})[sampler]
         for steps in range(1, 251):
             scheduler.set_timesteps(steps)
             assert len(scheduler.timesteps) == steps and scheduler.timesteps.min() >= 0

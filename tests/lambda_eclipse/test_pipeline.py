@@ -245,6 +245,7 @@ def test_offloaded_encoders_give_the_same(studio):
         (request(sampling=Sampling(guidance=-0.1)), RequestError, "guidance"),
         (request(sampling=Sampling(guidance=20.5)), RequestError, "guidance"),
         (request(sampling=Sampling(guidance=float("nan"))), RequestError, "guidance"),
+        (request(sampling=Sampling(sampler="euler")), RequestError, "ddim or ddpm"),
         (request(seed=-1), RequestError, "seed"),
         (request(seed=MAX_SEED + 1), RequestError, "seed"),
         (request(seed=True), RequestError, "seed"),

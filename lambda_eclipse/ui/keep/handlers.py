@@ -173,6 +173,7 @@ def _form_of(visit: Visit, recipe: "Recipe", same_clip: bool) -> ComposeForm:
         count=min(request.count, MAX_COUNT),
         steps=request.sampling.steps or STACK_DEFAULT,
         guidance=paper.GUIDANCE if guidance is None else guidance,
+        sampler=request.sampling.sampler,
         seed=request.seed,
         randomize=False,
     )

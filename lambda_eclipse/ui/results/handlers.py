@@ -108,6 +108,7 @@ def form_values(entry: HistoryEntry) -> list[Any]:
     return form.to_values(
         steps=sampling.steps,
         guidance=sampling.guidance,
+        sampler=sampling.sampler,
         edge_map=form.edge_map if drawn else gr.skip(),  # made anew from the picture
     )
 

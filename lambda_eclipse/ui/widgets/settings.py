@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse import paper
-from lambda_eclipse.request import MAX_SEED
+from lambda_eclipse.request import MAX_SEED, SAMPLER
 from lambda_eclipse.ui.form import STACK_DEFAULT
 from lambda_eclipse.ui.i18n import t
 
@@ -17,10 +17,11 @@ class SamplingPanel:
 
     steps: gr.Slider
     guidance: gr.Slider
+    sampler: gr.Radio
 
 
 def sampling_panel(prefix: str = "") -> SamplingPanel:
-    """Steps and guidance in a closed panel; the stack decides until it is loaded."""
+    """Steps, guidance and sampler in a closed panel; the stack decides until it is loaded."""
     with (
         gr.Accordion(t("Sampling"), open=False, elem_id=f"{prefix}sampling-panel"),
         gr.Row(),
@@ -42,7 +43,13 @@ def sampling_panel(prefix: str = "") -> SamplingPanel:
             label=t("Guidance scale"),
             elem_id=f"{prefix}guidance",
         )
-    return SamplingPanel(steps, guidance)
+        sampler = gr.Radio(
+            [(t("DDIM (deterministic)"), "ddim"), (t("DDPM (noise in each step)"), "ddpm")],
+            value=SAMPLER,
+            label=t("Sampler"),
+            elem_id=f"{prefix}sampler",
+        )
+    return SamplingPanel(steps, guidance, sampler)
 
 
 def seed_input(elem_id: str, **options: Any) -> gr.Number:

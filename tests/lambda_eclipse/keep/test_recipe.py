@@ -152,6 +152,19 @@ def test_numbers_of_numpy_are_numbers(studio):
     )
 
 
+def test_the_sampler_comes_back_and_old_recipes_mean_ddim(studio):
+    ddpm = Recipe.from_request(studio, request(sampling=Sampling(STEPS, 3.1, "ddpm")))
+    content = json.loads(ddpm.to_json())
+    assert content["format"] == 2, "older programs would paint it with another sampler"
+    assert Recipe.from_json(ddpm.to_json()).request.sampling.sampler == "ddpm"
+    painted = studio.generate(ddpm.request)[0]
+    assert reproduce(studio, Recipe.from_json(ddpm.to_json())).image == painted.image
+    plain = json.loads(Recipe.from_request(studio, request()).to_json())
+    assert plain["format"] == 1
+    del plain["sampler"]  # as recipes were written before
+    assert Recipe.from_json(json.dumps(plain)).request.sampling.sampler == "ddim"
+
+
 def test_the_mention_a_subject_is_bound_to_comes_back(studio):
     two = request(prompt="a cat and a cat in a hat", subjects=(replace(CAT, occurrence=1), HAT))
     recipe = Recipe.from_json(Recipe.from_request(studio, two).to_json())
@@ -375,7 +388,7 @@ def test_files_without_a_recipe(tmp_path):
 
 
 def test_a_newer_format(kept):
-    for version in (2, 10**50):
+    for version in (3, 10**50):
         with pytest.raises(NewerRecipeError, match="newer version of this program"):
             read(changed(kept, "format", version))
 
@@ -423,6 +436,8 @@ def test_a_newer_format(kept):
         ("steps", 10**6),
         ("guidance", float("inf")),
         ("guidance", -1),
+        ("sampler", "euler"),
+        ("sampler", None),
         ("size_px", 10**7),
         ("stack", 1),
         ("device", None),
@@ -458,7 +473,7 @@ def test_what_is_no_recipe_at_all(text):
 
 def test_missing_entries(kept):
     content = json.loads(kept.to_json())
-    for name in content.keys() - {"canny", "embedding"}:
+    for name in content.keys() - {"canny", "embedding", "sampler"}:
         rest = {key: value for key, value in content.items() if key != name}
         with pytest.raises(RecipeError, match=name):
             Recipe.from_json(json.dumps(rest))

@@ -73,6 +73,7 @@ def form(files: list[str], **changes) -> list:
         "mode": "slerp",
         "steps": 10,
         "guidance": 3,
+        "sampler": "ddim",
         "seed": 4,
     } | changes
     return list(values.values())
