@@ -1,8 +1,8 @@
 """A linear layer for CPUs: oneDNN computes its products, with packed weights where they stay.
 
-PyTorch gives float32 products to MKL, which on processors of other makers than its own can take
-twice as long as oneDNN; either is faster on weights that were packed beforehand. A prompt has
-ten rows or so, for which reading the weights is most of the work.
+PyTorch computes float32 products with MKL, which can take twice as long as oneDNN on processors of
+other makers. Both are faster on weights that were packed beforehand: a prompt has about ten rows,
+for which reading the weights is most of the work.
 """
 
 from typing import Any

@@ -1,14 +1,13 @@
 """Concept finetuning of the decoder's U-Net (Sec. 3.3, Appendix D, Eq. 2).
 
-Only the U-Net h_φ learns, on pictures x of one or many concepts at once, each painted from its own
-embedding z_x; the prior and CLIP stay as they are, no text is involved, and nothing is preserved
-by other pictures. The error is of what the stack's scheduler has the U-Net predict:
+Only the U-Net h_φ learns, from pictures x of one or more concepts and their own embeddings z_x. The
+prior and CLIP stay unchanged, no text is involved, and there is no prior-preservation loss. The
+loss is that of the quantity which the stack's scheduler has the U-Net predict:
 
 - noise ("epsilon", Kandinsky 2.2): Eq. 2 to the letter, ‖ε − h_φ(x⁽ᵗ⁾, t, z_x)‖², t uniform;
-- velocity ("v_prediction"): ‖v − h_φ‖². Eq. 2's own error would be this one times ᾱ_t,
-  because ε − ε̂ = √ᾱ_t (v − v̂), and ᾱ is 0 at the last time: it would say nothing about painting
-  from pure noise, the one step that this stack takes. So the weight is left out, and a share of the
-  times is the last one.
+- velocity ("v_prediction"): ‖v − h_φ‖². Because ε − ε̂ = √ᾱ_t (v − v̂), Eq. 2 would weight this
+  by ᾱ_t, which is 0 at the last time, pure noise, the one step that this stack takes. So the weight
+  is left out, and a share of the times is the last one.
 
 Letters: N pictures, B of them in a step, D embedding width, C latent channels, S latent side.
 """

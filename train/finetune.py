@@ -26,7 +26,7 @@ from PIL import Image
 from lambda_eclipse import stacks
 from lambda_eclipse.finetune import Lesson, begin, finished, learn, read_concepts, restore, state
 from lambda_eclipse.images import open_picture
-from lambda_eclipse.keep.checksums import checksums
+from lambda_eclipse.keep.weight_checksums import checksums
 from lambda_eclipse.models import load
 from lambda_eclipse.stacks import PATTERNS, STACKS, Finetuning
 from lambda_eclipse.weights import resolve, write_whole

@@ -13,7 +13,6 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from lambda_eclipse.images import open_picture
-from lambda_eclipse.keep.checksums import checksums_of
 from lambda_eclipse.keep.png import (
     FIRST_FORMAT,
     add_text,
@@ -25,6 +24,7 @@ from lambda_eclipse.keep.png import (
     string,
     text_in,
 )
+from lambda_eclipse.keep.weight_checksums import checksums_of
 from lambda_eclipse.messages import Text
 from lambda_eclipse.models import Models
 from lambda_eclipse.pipeline import Studio

@@ -23,7 +23,6 @@ from pathlib import Path
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from lambda_eclipse.keep.circumstances import circumstances
 from lambda_eclipse.keep.png import (
     MAX_SIDE_PX,
     XMP,
@@ -39,6 +38,7 @@ from lambda_eclipse.keep.png import (
     string,
     text_in,
 )
+from lambda_eclipse.keep.provenance import provenance
 from lambda_eclipse.keep.request_json import request_content, request_of
 from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
@@ -94,7 +94,7 @@ class Recipe:
         )
         explicit, edges = _explicit(request, studio.models.stack), studio.edges(request)
         kept = replace(explicit, subjects=subjects, canny=None, edges=edges)
-        return _checked(cls(kept, index, **circumstances(studio.models)))
+        return _checked(cls(kept, index, **provenance(studio.models)))
 
     @classmethod
     def from_point(
@@ -113,7 +113,7 @@ class Recipe:
         request = Request(prompt, seed=picture.seed, sampling=sampling)
         kept = _explicit(request, studio.models.stack)
         embedding = picture.embedding.detach().float().cpu()
-        return _checked(cls(kept, 0, embedding=embedding, **circumstances(studio.models)))
+        return _checked(cls(kept, 0, embedding=embedding, **provenance(studio.models)))
 
     def to_json(self) -> str:
         """The recipe as ASCII JSON; floats come back bit for bit."""

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.keep.card import read_card
-from lambda_eclipse.keep.checksums import checksums_of
-from lambda_eclipse.keep.circumstances import circumstances
 from lambda_eclipse.keep.png import NoRecipeError, RecipeError, short
+from lambda_eclipse.keep.provenance import provenance
 from lambda_eclipse.keep.recipe import Recipe, read
+from lambda_eclipse.keep.weight_checksums import checksums_of
 from lambda_eclipse.messages import Text
 from lambda_eclipse.models import Models
 from lambda_eclipse.pipeline import Studio
@@ -39,7 +39,7 @@ def check(recipe: Recipe, models: Models) -> list[Text]:
                 stack=stack.name,
             )
         ]
-    here = circumstances(models)
+    here = provenance(models)
     differences = [
         Text("The weights of the {part} are others than those it was painted with.", part=part)
         for part, checksum in here["weights"].items()

@@ -1,17 +1,16 @@
-"""What a subject looks like, in numbers: frames (N, 3, 96, 96) ↔ ordered codes (N, `APPEARANCE`).
+"""Codec of a subject's looks: frames (N, 3, 96, 96) ↔ ordered codes (N, `APPEARANCE`).
 
-A code may be cut after any number, and the rest taken as zero: that is how several subjects share
-an embedding (`lambda_eclipse.pocket.embedding`). Both networks start as the closed-form optimum of
-that, a
-principal component analysis, and learn what a linear code misses.
+A code can be cut after any number and filled up with zeros, so several subjects can share an
+embedding (`lambda_eclipse.pocket.embedding`). Encoder and decoder start as a principal component
+analysis, the optimal linear code, and learn what it misses.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lambda_eclipse.pocket.closed_forms import principal, principal_patches
 from lambda_eclipse.pocket.embedding import APPEARANCE, FRAME_PX
+from lambda_eclipse.pocket.linear_fits import principal, principal_patches
 from lambda_eclipse.pocket.movq import Residual, zero
 
 PATCH, CHANNELS = 8, 12
@@ -70,7 +69,7 @@ class SubjectDecoder(nn.Module):
 def start_from_pca(
     encoder: SubjectEncoder, decoder: SubjectDecoder, frames: Tensor, whitening: float = 0.5
 ) -> None:
-    """Sets both to the PCA of `frames` (N, 3, 96, 96), N > 1728; codes have mean square 1 in all.
+    """Sets both to the PCA of `frames` (N, 3, 96, 96), N > 1728; codes get mean square 1.
 
     `whitening` as in `principal`.
     """

@@ -1,14 +1,12 @@
-"""Where subjects stand in a picture, and whose numbers are where in its embedding.
+"""Layout of the pocket embedding: which of its numbers describe which subject.
 
-The pocket tower's embeddings are made of slots: how many subjects a picture holds and where each
-stands (`LAYOUT` numbers), and what each looks like (`APPEARANCE` numbers, shared out equally). A
-subject's code is ordered, the most important number first, and written where the same numbers of
-the same subject stand whatever else is in the picture: the first subject's from the front, the
-second's from the back, further ones in between. So what a subject adds to a scene's embedding is
-nearly a copy of the first numbers of its own, which is what makes the former predictable from the
-latter.
+`LAYOUT` numbers hold the count and the spots of the subjects, `APPEARANCE` numbers their codes, in
+equal shares. A code is ordered, the most important number first. The first subject's code is
+written from the front, the second's from the back, further ones in between, so each number keeps
+its position whatever else the picture shows. A scene's embedding is then nearly a copy of the first
+numbers of its subjects' codes, which the prior can learn.
 
-A spot is (x, y, size): its centre and its subject's long side, in pixels of a 128 × 128 picture.
+A spot is (x, y, size): a subject's centre and long side, in pixels of a 128 × 128 picture.
 """
 
 import functools
@@ -24,7 +22,7 @@ FRAME_PX = 96  # a subject as it is encoded and drawn
 FRAME_SHARE = 112 / 110  # a frame is so much larger than its subject
 WHITE = 1.0  # of normalised pictures
 
-SEEN, SPECK_PX = 0.12, 1  # how far from white, and how much of a row, is not a ground's remains
+SEEN, SPECK_PX = 0.12, 1  # distance from white and pixels per line above which something is there
 
 LAYOUT = 4 * MAX_SUBJECTS  # how many subjects (4 numbers), then x, y and size of each
 APPEARANCE = 560
@@ -34,7 +32,7 @@ MIDDLE, UNIT = (64.0, 64.0, 62.0), 12.0  # of spots, in pixels: about a standard
 
 @functools.cache
 def places(count: int) -> tuple[Tensor, ...]:
-    """For each of `count` subjects, which appearance numbers are its own, in their order."""
+    """Indices of each subject's appearance numbers, in the order of its code."""
     share = APPEARANCE // count
     order = torch.arange(APPEARANCE)
     third = APPEARANCE // 3  # where the third one's begin
@@ -51,10 +49,7 @@ def pack(count: Tensor, spots: Tensor) -> Tensor:
 
 
 def unpack(layout: Tensor) -> tuple[Tensor, Tensor]:
-    """Layout numbers (B, `LAYOUT`), perhaps uncertain → how much each count holds (B, 4), spots.
-
-    The shares are ≥ 0 and sum to 1; spots are (B, 4, 3).
-    """
+    """Layout numbers (B, `LAYOUT`) → probability of each count (B, 4), spots (B, 4, 3)."""
     shares = layout[:, :MAX_SUBJECTS].clamp(min=0) + 1e-4
     spots = layout[:, MAX_SUBJECTS:].unflatten(1, (MAX_SUBJECTS, 3)) * UNIT
     spots = spots + layout.new_tensor(MIDDLE)
@@ -75,8 +70,8 @@ def write_codes(codes: Tensor, count: Tensor) -> Tensor:
 def read_codes(numbers: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
     """Appearance numbers (B, `APPEARANCE`) → codes (B, 4, `APPEARANCE`), and who is there (B, 4).
 
-    Where the number of subjects is uncertain (`shares` (B, 4), as `unpack` gives them), a code is
-    the mean of what it would be for each.
+    shares: (B, 4), probability of each count, from `unpack`. A code is the expected value over
+    the counts.
     """
     codes = numbers.new_zeros(len(numbers), MAX_SUBJECTS, APPEARANCE)
     there = shares.flip(1).cumsum(1).flip(1)  # that there are more than k subjects
@@ -91,8 +86,7 @@ def subject_cosines(scene: Tensor, subjects: Tensor) -> Tensor:
     """Cosines (K,), in [-1, 1], of K single subjects with the most similar subject of a scene.
 
     scene: (`LAYOUT` + `APPEARANCE`,), subjects: (K, `LAYOUT` + `APPEARANCE`), the last numbers of
-    embeddings. Compares each with every subject of the scene, by the numbers that the scene
-    stores of it.
+    embeddings. Compares only the numbers that the scene stores.
     """
     layout, numbers = scene[None].tensor_split([LAYOUT], 1)
     count = int(unpack(layout)[0].argmax()) + 1
@@ -106,9 +100,9 @@ def subject_cosines(scene: Tensor, subjects: Tensor) -> Tensor:
 
 
 def surround(pictures: Tensor) -> Tensor:
-    """Spots (B, 3) of all that stands in pictures on white (B, 3, 128, 128), taken as one subject.
+    """Spots (B, 3) that enclose all of each picture on white (B, 3, 128, 128).
 
-    Of an empty picture, the middle.
+    An empty picture gives its middle.
     """
     there = (pictures - WHITE).abs().amax(1) > SEEN  # (B, 128, 128)
     sides = []
@@ -133,7 +127,7 @@ def crop(pictures: Tensor, spots: Tensor) -> Tensor:
 def place(frames: Tensor, spots: Tensor, there: Tensor) -> Tensor:
     """Pictures on white (B, 3, 128, 128) of frames (B, 4, 3, 96, 96) at spots (B, 4, 3).
 
-    there (B, 4), 0-1: how much each is there. Where frames overlap they are averaged: both were cut
+    there: (B, 4) in [0, 1], opacity of each. Overlapping frames are averaged, because both were cut
     from the same picture.
     """
     batch, middle = len(frames), SIZE_PX / 2
@@ -154,7 +148,7 @@ def place(frames: Tensor, spots: Tensor, there: Tensor) -> Tensor:
 
 
 def _grid(scale: Tensor, right: Tensor, down: Tensor, count: int, side: int) -> Tensor:
-    """Where to look, (n, side, side, 2): (u, v) → (scale u + right, scale v + down)."""
+    """Sampling grid (n, side, side, 2): (u, v) → (scale u + right, scale v + down)."""
     theta = scale.new_zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = scale, scale
     theta[:, 0, 2], theta[:, 1, 2] = right, down

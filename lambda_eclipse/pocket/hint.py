@@ -1,26 +1,25 @@
-"""What an embedding says of its picture, drawn coarsely: the hint that the pocket U-Net paints by.
+"""The hint: a coarse drawing of an embedding, from which the pocket U-Net starts.
 
-An embedding says who stands where and what each looks like (`lambda_eclipse.pocket.embedding`),
-and which
-ground is behind them by its other numbers. So the subjects are drawn on white by the decoder of
-their codes, a small network guesses their outlines, which a subject on white does not tell, and the
-empty ground is a ridge regression. Patch by patch, the one is put before the other.
+The codec's decoder draws the subjects on white, at the spots that the embedding names
+(`lambda_eclipse.pocket.embedding`). A small network predicts their outline, because white parts of
+a subject look like background. A linear layer draws the background from the semantic numbers. The
+subjects are then composed over it, patch by patch.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lambda_eclipse.pocket.closed_forms import principal_patches, ridge
 from lambda_eclipse.pocket.codec import PATCH, SubjectDecoder
 from lambda_eclipse.pocket.embedding import FRAME_PX, LAYOUT, place, read_codes, unpack
+from lambda_eclipse.pocket.linear_fits import principal_patches, ridge
 from lambda_eclipse.pocket.tower import SEMANTIC, Matte
 
-ABSENT = 0.02  # who is there by less is not drawn
+ABSENT = 0.02  # subjects below this opacity are not drawn
 
 
 class Hint(nn.Module):
-    """Embeddings (B, D) → what is there, patch by patch (B, `channels`, S, S)."""
+    """Embeddings (B, D) → hints (B, `channels`, S, S), one vector per patch."""
 
     def __init__(self, latent_channels: int, side: int, seen: int = 84) -> None:
         super().__init__()
@@ -35,11 +34,11 @@ class Hint(nn.Module):
     def start(
         self, embeds: Tensor, grounds: Tensor, patches: nn.Conv2d, strength: float = 10.0
     ) -> None:
-        """Sets all that is linear.
+        """Sets the linear layers.
 
-        The grounds by a ridge regression, from embeds (N, D) and latents of the pictures without
-        their subjects (N, C, S, S); `patches`, the autoencoder's linear part; and what is seen of
-        subjects by a PCA.
+        `ground` becomes a ridge regression from embeds (N, D) to grounds (N, C, S, S), the latents
+        of the pictures without subjects. `patches` is copied from the autoencoder's linear encoder;
+        `seen` becomes a PCA of the drawn subjects.
         """
         weight, bias = ridge(embeds[:, :SEMANTIC], grounds.flatten(1), strength)
         self.ground.weight.copy_(weight)
@@ -60,11 +59,11 @@ class Hint(nn.Module):
         return place(frames, spots, there * drawn)
 
     def draw_ground(self, embeds: Tensor) -> Tensor:
-        """Embeddings (B, D) → latents of their empty grounds (B, C, S, S)."""
+        """Embeddings (B, D) → latents of their backgrounds (B, C, S, S)."""
         return self.ground(embeds[:, :SEMANTIC]).unflatten(1, (-1, self.side, self.side))
 
     def forward(self, embeds: Tensor) -> tuple[Tensor, Tensor]:
-        """Also the outline (B, 1, 128, 128): how much of each pixel is a subject."""
+        """Hints (B, `channels`, S, S) and the outline (B, 1, 128, 128): coverage by subjects."""
         drawn, ground = self.draw_subjects(embeds), self.draw_ground(embeds)
         outline = self.outline(drawn)
         front = F.avg_pool2d(outline, PATCH)  # (B, 1, S, S)

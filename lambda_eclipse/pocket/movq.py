@@ -1,8 +1,8 @@
 """The pocket stack's picture autoencoder: 128 × 128 RGB ↔ latents 12 × 16 × 16.
 
-A convolutional autoencoder from random weights learns too slowly for two CPU cores; this one starts
-as the closed-form optimum, a principal component analysis of 8 × 8 patches (`start_from_pca`), and
-learns what a linear code misses. It offers what `diffusers.KandinskyV22Pipeline` asks of `movq`.
+From random weights, a convolutional autoencoder learns too slowly on two CPU cores. This one starts
+as a principal component analysis of 8 × 8 patches (`start_from_pca`), the optimal linear code, and
+learns what that misses. It has the interface that `diffusers.KandinskyV22Pipeline` needs of `movq`.
 """
 
 import torch
@@ -11,7 +11,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from lambda_eclipse.pocket.closed_forms import principal_patches
+from lambda_eclipse.pocket.linear_fits import principal_patches
 
 
 def zero(layer: nn.Module) -> None:

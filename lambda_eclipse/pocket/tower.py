@@ -1,16 +1,13 @@
-"""The pocket stack's image tower: what a picture shows and what it looks like, side by side.
+"""The pocket stack's image tower: semantic numbers, layout and appearance of a picture.
 
-The first `SEMANTIC` numbers of an embedding say what is shown. A frozen ImageNet trunk
-(EfficientNet-Lite0) gives a 4 × 4 grid of features, since global pooling would throw the layout
-away, and class probabilities, which put a photograph next to drawings of the same thing; a small
-transformer makes the numbers of both, trained against captions.
-
-The other numbers say who stands where and what each looks like
-(`lambda_eclipse.pocket.embedding`): a trunk
-trained to name things forgets outlines and colours, and no decoder can repaint what its condition
-has lost. A small network, the matte, takes the ground away; a second one finds the subjects; a
-third one encodes the frame around each (`lambda_eclipse.pocket.codec`). What the ground is, the
-first numbers say.
+- **Semantic**: the first `SEMANTIC` numbers say what is shown, background included. A frozen
+  ImageNet trunk (EfficientNet-Lite0) gives a 4 × 4 grid of features, because global pooling would
+  lose the layout, and class probabilities, which bring a photograph close to drawings of the same
+  thing. A small transformer combines both; it is trained against captions.
+- **Layout and appearance** (`lambda_eclipse.pocket.embedding`): a trunk trained to name things
+  loses outlines and colours, and a decoder cannot repaint what its condition has lost. So a small
+  network, the matte, removes the background, a second one finds the subjects, and a third one
+  encodes the frame around each (`lambda_eclipse.pocket.codec`).
 
 Importing this module registers `pocket_grid_tower` with timm, so that an OpenCLIP model
 configuration can name it.
@@ -37,16 +34,16 @@ from lambda_eclipse.pocket.embedding import (
 )
 
 SEMANTIC = 64
-SEMANTIC_SCALE = 4.0  # root mean square of those numbers; the others' is about 1
+SEMANTIC_SCALE = 4.0  # their root mean square; that of the other numbers is about 1
 GRID = 4  # tokens per side at 128 px
 TAPS = ((4, 112, 2), (6, 320, 1))  # (trunk stage, channels, fold) to reach 4 × 4
 CHANNELS = sum(channels * fold * fold for _, channels, fold in TAPS)  # 768
 CLASSES = 1000
-NEAR_PX = 8.0  # how far off a subject may have been found
+NEAR_PX = 8.0  # tolerated distance between the spot found and the box of all that is there
 
 
 class Matte(nn.Module):
-    """Pictures (B, 3, H, W), normalised → how much of each pixel is not ground (B, 1, H, W)."""
+    """Pictures (B, 3, H, W), normalised → share of foreground in each pixel (B, 1, H, W)."""
 
     def __init__(self, fine: int = 20, middle: int = 32, coarse: int = 48):
         super().__init__()
@@ -74,15 +71,15 @@ class Matte(nn.Module):
 
 
 def on_white(pictures: Tensor, matte: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W), normalised, whose ground by `matte` (B, 1, H, W) becomes white."""
+    """Pictures (B, 3, H, W), normalised, composed over white by `matte` (B, 1, H, W)."""
     return WHITE + (pictures - WHITE) * matte
 
 
 class Layout(nn.Module):
-    """Who stands where: trunk features (B, 16, 768) and pictures on white → layout (B, `LAYOUT`).
+    """Finds subjects: trunk features (B, 16, 768) and pictures on white → layout (B, `LAYOUT`).
 
-    The first numbers are logits of how many subjects there are, the others where each would stand,
-    in the units of `slots.pack`.
+    The first numbers are logits of the count of subjects, the others their spots in the units of
+    `embedding.pack`.
     """
 
     def __init__(self, widths: tuple[int, ...] = (24, 48, 64, 96), hidden: int = 128) -> None:
@@ -104,9 +101,9 @@ class Layout(nn.Module):
         return self.out(torch.cat([seen, known], 1))
 
     def find(self, grid: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """How many subjects (B,), 1-4, and their spots (B, 4, 3).
+        """Count of subjects (B,), 1-4, and their spots (B, 4, 3).
 
-        A single one fills the box of all that is there, if that is about where it was found.
+        A single subject gets the box of all that is there, if that is near the spot found.
         """
         found = self(grid, pictures)
         count, spots = found[:, :MAX_SUBJECTS].argmax(1) + 1, unpack(found)[1]
@@ -142,10 +139,9 @@ class GridTower(nn.Module):
     def appearance(
         self, pictures: Tensor, grid: Tensor, known: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """Who stands where (B, 576), of pictures (B, 3, 128, 128), normalised, and their grid.
+        """Layout and appearance numbers (B, 576) of pictures (B, 3, 128, 128) and their grid.
 
-        `LAYOUT` numbers, then `APPEARANCE` numbers. `known`: how many subjects (B,) and their spots
-        (B, 4, 3), where they need not be found.
+        `known`: count of subjects (B,) and spots (B, 4, 3); without it they are found.
         """
         cut = on_white(pictures, self.matte(pictures))
         count, spots = self.layout.find(grid, cut) if known is None else known
@@ -156,7 +152,7 @@ class GridTower(nn.Module):
         return torch.cat([pack(count, spots), write_codes(codes, count)], 1)
 
     def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """What the frozen trunk gives: grid (B, 16, 768) and class logits (B, 1000)."""
+        """Features of the frozen trunk: grid (B, 16, 768) and class logits (B, 1000)."""
         trunk = self.trunk
         x = trunk.bn1(trunk.conv_stem(pictures))
         grids = []
@@ -168,10 +164,10 @@ class GridTower(nn.Module):
         return torch.cat(grids, -1), trunk.forward_head(trunk.bn2(trunk.conv_head(x)))
 
     def semantic(self, grid: Tensor, logits: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Trunk features → what is shown (B, SEMANTIC).
+        """Trunk features → semantic numbers (B, SEMANTIC).
 
-        `hidden` (B,) bool hides all but the classes (training only: it teaches the class token
-        alone to say what a photograph shows).
+        hidden: (B,) bool, in training only; hides all but the classes, so that the class token
+        alone learns to say what a photograph shows.
         """
         groups = grid.split([c * fold * fold for _, c, fold in TAPS], -1)
         normed = [norm(group) for norm, group in zip(self.norms, groups, strict=True)]
@@ -185,7 +181,7 @@ class GridTower(nn.Module):
         return SEMANTIC_SCALE * F.layer_norm(self.head(flat), (SEMANTIC,))
 
     def embed(self, grid: Tensor, logits: Tensor, appearance: Tensor) -> Tensor:
-        """Trunk features and who stands where (B, 576) → embedding (B, 640)."""
+        """Trunk features, layout and appearance (B, 576) → embedding (B, 640)."""
         return torch.cat([self.semantic(grid, logits), appearance], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:

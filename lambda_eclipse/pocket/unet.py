@@ -1,10 +1,8 @@
-"""The pocket stack's U-Net: Kandinsky 2.2's form, painting by a hint.
+"""The pocket stack's U-Net: Kandinsky 2.2's architecture with a hint.
 
-An embedding is drawn coarsely first (`lambda_eclipse.pocket.hint`); what is left to the network is
-to put
-that right and to sharpen it. The hint is concatenated to the noisy latents as Kandinsky 2.2's
-ControlNet variant concatenates its own (`addition_embed_type="image_hint"` in diffusers), but
-computed from the embedding inside, so that the pipeline needs nothing else.
+The hint (`lambda_eclipse.pocket.hint`) is a coarse drawing of the embedding; the network corrects
+and sharpens it. It is concatenated to the noisy latents, as in Kandinsky 2.2's ControlNet variant
+(`addition_embed_type="image_hint"` in diffusers), but computed inside, from the embedding.
 """
 
 from typing import Any
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 from lambda_eclipse.pocket.hint import Hint
 
 LAST_TIME = 999  # all noise
-IMAGE_TOKENS = 4  # that the embedding is attended to as; the hint says most of it already
+IMAGE_TOKENS = 4  # for cross-attention to the embedding; the hint already says most of it
 _FORM = {
     "down_block_types": (
         "ResnetDownsampleBlock2D",

@@ -15,12 +15,12 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.events import HEAVY, PRIVATE, stop_with
 from lambda_eclipse.ui.explore.view import Explore, explore_view
 from lambda_eclipse.ui.explore.view import update_costs as update_explore_costs
+from lambda_eclipse.ui.explore_form import FROM_PICTURES
 from lambda_eclipse.ui.file_urls import resolve_own_url
 from lambda_eclipse.ui.html import status_html
 from lambda_eclipse.ui.i18n import LazyText, language, localize, t
 from lambda_eclipse.ui.keep.view import keep_view, wire_keep
 from lambda_eclipse.ui.results.handlers import ResultsActions
-from lambda_eclipse.ui.square_form import FROM_PICTURES
 from lambda_eclipse.ui.teach.view import teach_panel
 from lambda_eclipse.ui.theme import STYLE, theme
 from lambda_eclipse.ui.visit import Visit

@@ -18,9 +18,9 @@ from gradio.utils import get_upload_folder
 
 from lambda_eclipse.explore.atlas import Place
 from lambda_eclipse.explore.route import Point
+from lambda_eclipse.ui.explore_form import SquareForm
 from lambda_eclipse.ui.form import ComposeForm, SlotForm
 from lambda_eclipse.ui.jobs import FinetunedDecoder, Painted, StartedLesson
-from lambda_eclipse.ui.square_form import SquareForm
 
 if TYPE_CHECKING:
     from PIL import Image

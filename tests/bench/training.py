@@ -34,7 +34,7 @@ from train.loop.loop import train
 from train.loop.task import Losses, Task
 from train.prior.batches import Batches, Features
 from train.prior.loss import gather_texts, prior_loss
-from train.prior.packed import flops
+from train.prior.packed_text import flops
 from train.prior.plan import A100_FLOPS, TRAINING_PASSES
 from train.prior.presets import PRESETS, Preset
 from train.prior.task import build, from_scratch

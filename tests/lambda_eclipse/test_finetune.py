@@ -15,7 +15,7 @@ from lambda_eclipse import finetune
 from lambda_eclipse.__main__ import main as command_line
 from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.finetune import Concepts, Lesson
-from lambda_eclipse.keep.checksums import checksums_of
+from lambda_eclipse.keep.weight_checksums import checksums_of
 from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Sampling

@@ -9,7 +9,7 @@ import torch
 from lambda_eclipse.__main__ import _parser
 from lambda_eclipse.interpolate import bilinear, grid, lerp, slerp
 from lambda_eclipse.pipeline import Studio
-from lambda_eclipse.ui.square_form import SquareForm
+from lambda_eclipse.ui.explore_form import SquareForm
 
 D = 32
 T = [0.0, 0.1, 0.3, 0.5, 0.9, 1.0]

@@ -20,7 +20,7 @@ from lambda_eclipse.prior import Prior
 from train.data.feature_shards import FeatureShards
 from train.data.tars import ShardError
 from train.loop import ranks
-from train.prior.packed import Batch, Packed
+from train.prior.packed_text import Batch, Packed
 from train.prior.presets import Preset
 
 WINDOW = 32  # shards that are shuffled together, so that a disk is read in order

@@ -12,7 +12,7 @@ from lambda_eclipse.prior import Prior, PriorConfig
 from train.data.feature_shards import FeatureShards
 from train.loop.precision import Precision
 from train.prior import published
-from train.prior.packed import Packed, flops
+from train.prior.packed_text import Packed, flops
 from train.prior.presets import Preset
 
 A100_FLOPS = 312e12  # bfloat16, from its data sheet

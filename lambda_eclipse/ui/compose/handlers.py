@@ -11,6 +11,7 @@ from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.endpoint import takes_form
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import reports
+from lambda_eclipse.ui.explore_form import CORNER_NAMES
 from lambda_eclipse.ui.form import (
     EDGES_FROM_PICTURE,
     EDGES_OFF,
@@ -23,10 +24,9 @@ from lambda_eclipse.ui.html import cost_text, meter_html, progress_html
 from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import save_corner, stream_results
-from lambda_eclipse.ui.square_form import CORNER_NAMES
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.examples import COMPOSE, SUBJECTS
-from lambda_eclipse.ui.widgets.strip import read, strip_html
+from lambda_eclipse.ui.widgets.token_strip import read, strip_html
 
 BLANK = (gr.skip(), gr.skip(), progress_html(), gr.skip())
 NO_CORNERS = [gr.skip()] * len(CORNER_NAMES)

@@ -24,7 +24,7 @@ from lambda_eclipse.ui.widgets.settings import (
     sampling_panel,
     seed_input,
 )
-from lambda_eclipse.ui.widgets.strip import strip_component
+from lambda_eclipse.ui.widgets.token_strip import strip_component
 
 
 @dataclass(frozen=True)

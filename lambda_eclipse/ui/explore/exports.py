@@ -18,10 +18,10 @@ from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import errors_as_messages, reports
 from lambda_eclipse.ui.explore import jobs
 from lambda_eclipse.ui.explore.handlers import BLANK
+from lambda_eclipse.ui.explore_form import FROM_PICTURES, SquareForm
 from lambda_eclipse.ui.html import progress_html
 from lambda_eclipse.ui.i18n import t, translate
 from lambda_eclipse.ui.saving import read_png, save, shareable
-from lambda_eclipse.ui.square_form import FROM_PICTURES, SquareForm
 from lambda_eclipse.ui.visit import Visit
 
 DRAWN = "drawn"

@@ -13,16 +13,16 @@ from lambda_eclipse.ui.endpoint import takes_form
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import reports
 from lambda_eclipse.ui.explore import jobs
-from lambda_eclipse.ui.explore.backdrop import backdrop, empty_cell
+from lambda_eclipse.ui.explore.cell_pictures import backdrop, empty_cell
+from lambda_eclipse.ui.explore_form import FROM_SUBJECTS, SquareForm
 from lambda_eclipse.ui.form import STACK_DEFAULT
 from lambda_eclipse.ui.html import cost_text, progress_html
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.run import Update
 from lambda_eclipse.ui.saving import save, shareable
-from lambda_eclipse.ui.square_form import FROM_SUBJECTS, SquareForm
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.examples import EXPLORE
-from lambda_eclipse.ui.widgets.pad import VERSION_LABELS
+from lambda_eclipse.ui.widgets.square_pad import VERSION_LABELS
 
 BLANK = (gr.skip(), progress_html())
 NO_CHANGE = (gr.skip(), gr.skip())  # a generator that yields nothing empties its outputs

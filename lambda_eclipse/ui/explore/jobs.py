@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from lambda_eclipse.explore.atlas import place, point
 from lambda_eclipse.explore.route import Point
+from lambda_eclipse.ui.explore_form import FROM_PICTURES, SquareForm
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.jobs import Painted, embedded
 from lambda_eclipse.ui.run import Run, share
-from lambda_eclipse.ui.square_form import FROM_PICTURES, SquareForm
 
 if TYPE_CHECKING:
     from torch import Tensor

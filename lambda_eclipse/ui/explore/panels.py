@@ -12,8 +12,8 @@ from lambda_eclipse.ui.events import HEAVY, PRIVATE, QUIET, show_waiting
 from lambda_eclipse.ui.explore.exports import DRAWN, FRAMES, ExportActions
 from lambda_eclipse.ui.explore.handlers import ExploreActions
 from lambda_eclipse.ui.i18n import mark, t
-from lambda_eclipse.ui.widgets.pad import Line, SquarePad
 from lambda_eclipse.ui.widgets.pictures import gallery
+from lambda_eclipse.ui.widgets.square_pad import Line, SquarePad
 
 ROUTE_LABELS: dict[str, str] = {
     "top": mark("top edge"),

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import gradio as gr
 
 from lambda_eclipse.ui.events import PRIVATE
-from lambda_eclipse.ui.i18n import mark, t
-from lambda_eclipse.ui.results.view import corner_choice
-from lambda_eclipse.ui.square_form import (
+from lambda_eclipse.ui.explore_form import (
     CORNER_LABELS,
     CORNER_NAMES,
     FROM_PICTURES,
     FROM_SUBJECTS,
 )
+from lambda_eclipse.ui.i18n import mark, t
+from lambda_eclipse.ui.results.view import corner_choice
 from lambda_eclipse.ui.widgets.pictures import upload
 
 SOURCE_LABELS = {

@@ -11,16 +11,15 @@ from lambda_eclipse.ui.events import HEAVY, PRIVATE, QUIET, show_waiting, stop_w
 from lambda_eclipse.ui.explore.handlers import ExploreActions
 from lambda_eclipse.ui.explore.panels import Panel, grid_panel, path_panel
 from lambda_eclipse.ui.explore.sources import Sources, corner_sources
-from lambda_eclipse.ui.form import fresh_seed
-from lambda_eclipse.ui.html import progress_html
-from lambda_eclipse.ui.i18n import LazyText, mark, t
-from lambda_eclipse.ui.square_form import (
+from lambda_eclipse.ui.explore_form import (
     CORNER_NAMES,
     SquareForm,
 )
+from lambda_eclipse.ui.form import fresh_seed
+from lambda_eclipse.ui.html import progress_html
+from lambda_eclipse.ui.i18n import LazyText, mark, t
 from lambda_eclipse.ui.widgets.example_list import example_list
 from lambda_eclipse.ui.widgets.examples import EXPLORE
-from lambda_eclipse.ui.widgets.pad import SquarePad
 from lambda_eclipse.ui.widgets.pictures import result_picture
 from lambda_eclipse.ui.widgets.settings import (
     SamplingPanel,
@@ -28,6 +27,7 @@ from lambda_eclipse.ui.widgets.settings import (
     sampling_panel,
     seed_input,
 )
+from lambda_eclipse.ui.widgets.square_pad import SquarePad
 
 # Pad and sliders show the same point: JavaScript copies it without the server.
 TO_SLIDERS = "(point) => [point.x, point.y]"

@@ -63,9 +63,9 @@ class KeepActions:
 
     def restore(self, visit: Visit, file: str | None) -> list[Any]:
         """The form of the picture in a PNG with a recipe, and how this machine differs."""
-        from lambda_eclipse.keep.checksums import checksums_of
         from lambda_eclipse.keep.recipe import read
         from lambda_eclipse.keep.reproduction import check
+        from lambda_eclipse.keep.weight_checksums import checksums_of
 
         if not file:
             return [gr.skip()] * (len(ComposeForm.names()) + 1)

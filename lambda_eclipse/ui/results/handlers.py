@@ -9,13 +9,13 @@ import gradio as gr
 
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import reports
+from lambda_eclipse.ui.explore_form import CORNER_NAMES
 from lambda_eclipse.ui.form import EDGES_DRAWN, EMPTY_SLOT, slot_values
 from lambda_eclipse.ui.html import cost_text, progress_html
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.results import jobs
 from lambda_eclipse.ui.results.view import comparison
 from lambda_eclipse.ui.saving import save_corner, stream_results
-from lambda_eclipse.ui.square_form import CORNER_NAMES
 from lambda_eclipse.ui.visit import HistoryEntry, Visit
 
 BLANK = (gr.skip(), progress_html(), gr.skip())

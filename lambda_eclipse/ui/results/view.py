@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import gradio as gr
 
 from lambda_eclipse import paper
+from lambda_eclipse.ui.explore_form import CORNER_LABELS, CORNER_NAMES
 from lambda_eclipse.ui.html import progress_html
 from lambda_eclipse.ui.i18n import LazyText, t
-from lambda_eclipse.ui.square_form import CORNER_LABELS, CORNER_NAMES
 from lambda_eclipse.ui.widgets.pictures import gallery
 
 

@@ -17,10 +17,10 @@ from small_stack import DIM, write_stack
 
 from lambda_eclipse.images import PictureError
 from lambda_eclipse.keep.card import CARD_KEYWORD, Card, read_card, write_card
-from lambda_eclipse.keep.checksums import _file_checksum, checksums
 from lambda_eclipse.keep.png import MAX_TEXT, NewerRecipeError, NoRecipeError, RecipeError
 from lambda_eclipse.keep.recipe import KEYWORD, Recipe, read, write
 from lambda_eclipse.keep.reproduction import check, corners_of, point_of, reproduce
+from lambda_eclipse.keep.weight_checksums import _file_checksum, checksums
 from lambda_eclipse.manifest import write_manifest
 from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio

@@ -25,8 +25,9 @@ from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.view import compose_view
 from lambda_eclipse.ui.engine import Engine, EngineError
 from lambda_eclipse.ui.explore import jobs as explore_jobs
-from lambda_eclipse.ui.explore.backdrop import backdrop
+from lambda_eclipse.ui.explore.cell_pictures import backdrop
 from lambda_eclipse.ui.explore.view import explore_view
+from lambda_eclipse.ui.explore_form import SquareForm
 from lambda_eclipse.ui.form import (
     STACK_DEFAULT,
     ComposeForm,
@@ -38,11 +39,10 @@ from lambda_eclipse.ui.form import (
 from lambda_eclipse.ui.html import meter_html, progress_html
 from lambda_eclipse.ui.page import Page, build, launch
 from lambda_eclipse.ui.run import Pace, Update
-from lambda_eclipse.ui.square_form import SquareForm
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.examples import COMPOSE, EXPLORE
-from lambda_eclipse.ui.widgets.pad import SquarePad
-from lambda_eclipse.ui.widgets.strip import Chip, strip_html
+from lambda_eclipse.ui.widgets.square_pad import SquarePad
+from lambda_eclipse.ui.widgets.token_strip import Chip, strip_html
 
 
 def ready(studio: FakeStudio) -> Engine:

@@ -39,7 +39,7 @@ from lambda_eclipse.ui.subjects.brush import mask_of_canvas, with_mask
 from lambda_eclipse.ui.subjects.handlers import SubjectActions, file_stem
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.edges import EdgesActions, canvas_of_map, map_of_canvas
-from lambda_eclipse.ui.widgets.strip import read
+from lambda_eclipse.ui.widgets.token_strip import read
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from lambda_eclipse.keep import checksums
 from lambda_eclipse.keep import recipe as recipes
+from lambda_eclipse.keep import weight_checksums
 from lambda_eclipse.keep.card import read_card
 from lambda_eclipse.keep.png import NoRecipeError
 from lambda_eclipse.keep.reproduction import point_of, reproduce
@@ -288,7 +288,7 @@ def test_a_png_of_other_weights_says_so(
     engine: Engine, visit: Visit, painted: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = dict.fromkeys(("clip", "prior", "decoder"), "0" * 64)
-    monkeypatch.setattr(checksums, "checksums", lambda *arguments: other)
+    monkeypatch.setattr(weight_checksums, "checksums", lambda *arguments: other)
     with pytest.warns(UserWarning, match="weights of the clip are others"):  # as a toast, too
         *values, found = KeepActions(engine).restore(visit, painted)
     assert "weights of the clip are others" in found

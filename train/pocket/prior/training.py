@@ -19,7 +19,7 @@ from lambda_eclipse.prior import Prior
 from train.data.feature_shards import key_of
 from train.loop.task import Losses, Settings, Task, generator
 from train.pocket.prior.examples import Collated, Examples, crowded
-from train.pocket.prior.start import start
+from train.pocket.prior.initial_weights import start
 from train.pocket.prior.subject_loss import subject_loss
 from train.prior.loss import gather_texts, prior_loss
 from train.prior.presets import PRESETS, Preset

@@ -1,4 +1,4 @@
-"""Circumstances of painting: stack, weights, package versions and device."""
+"""Provenance of a picture: stack, weights, package versions and device."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from lambda_eclipse import __version__
-from lambda_eclipse.keep.checksums import checksums_of
+from lambda_eclipse.keep.weight_checksums import checksums_of
 from lambda_eclipse.models import Models
 
 
-def circumstances(models: Models) -> dict[str, Any]:
+def provenance(models: Models) -> dict[str, Any]:
     """The fields of a recipe that are the same for all that `models` paint."""
     return {
         "batch_size": models.stack.batch_size,

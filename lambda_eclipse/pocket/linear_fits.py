@@ -1,4 +1,4 @@
-"""Closed forms that networks start from: ridge regressions and principal components."""
+"""Linear fits that networks start from: ridge regressions and principal components."""
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +17,8 @@ def ridge(x: Tensor, y: Tensor, strength: float, centred: bool = True) -> tuple[
 def principal(rows: Tensor, count: int, whitening: float) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (D,), directions (D, count) and scales (count,) of the principal components of rows.
 
-    Components times their scales have mean square 1 in all. `whitening` 0 keeps their variances, 1
-    makes them all equal; 1/2 leaves the important ones larger without drowning the others.
+    Components times their scales have mean square 1. whitening: 0 keeps their variances, 1 makes
+    them equal; 1/2 keeps the important ones larger without drowning the others.
     """
     mean = rows.mean(0)
     values, vectors = torch.linalg.eigh(torch.cov((rows - mean).T))

@@ -7,7 +7,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_eclipse.prior import Prior, PriorConfig
-from train.prior.packed import Batch, Packed, flops, layout
+from train.prior.packed_text import Batch, Packed, flops, layout
 
 DIM = 24
 CONFIG = PriorConfig(2, 8, 3, DIM)
