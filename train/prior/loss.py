@@ -71,11 +71,12 @@ def prior_loss(
 ) -> dict[str, Tensor]:
     """Eq. 1 for predicted and target embeddings, each (N, D).
 
-    The projection is the mean over the batch and the D dimensions of the squared error, as in the
-    published ECLIPSE trainers (the sum over dimensions would only rescale λ). The contrast is over
-    unit vectors and the global batch, with CLIP's own temperature; equal captions are not each
-    other's negatives. skip: this rank's texts before that of the first prediction, when
-    a step is computed in parts. Returns loss, projection, contrast.
+    The projection is the mean over the batch and the D dimensions: Eq. 1 prints the squared norm,
+    and the paper calls it the mean-squared error (Sec. 3.1); no training code is published. A sum
+    over dimensions with λ is this mean with λ / D. The contrast is over unit vectors and the global
+    batch, with CLIP's own temperature; equal captions are not each other's negatives. weight: λ
+    beside the mean. skip: this rank's texts before that of the first prediction, when a step is
+    computed in parts. Returns loss, projection, contrast.
     """
     projection = F.mse_loss(predicted, target)
     unit = F.normalize(predicted, dim=-1)

@@ -11,9 +11,7 @@ class Preset(Settings):
     """How a prior is trained.
 
     heads, head_dim, layers: of a prior that starts from random weights.
-    contrast_weight: λ of Eq. 1.
-    summed: the squared norm of Eq. 1 is the sum over dimensions, as printed, not their mean, as in
-        the published trainers: beside a sum, λ weighs D times less.
+    contrast_weight: λ of Eq. 1, beside the mean over dimensions (see `loss`).
     canny_drop: probability of training an example without its edge map.
     subject_drop: probability of leaving a subject its noun's token states.
     routing: learning rate of the query and key layers, relative to the others'.
@@ -23,7 +21,6 @@ class Preset(Settings):
     head_dim: int
     layers: int
     contrast_weight: float = paper.LAMBDA
-    summed: bool = False
     canny_drop: float
     subject_drop: float
     routing: float = 1.0
@@ -48,10 +45,10 @@ PRESETS = {
         save_every=1000,
         evaluations=50,
     ),
-    # As wide as the pocket's embedding: a narrower prior limits its rank. With the mean over
-    # dimensions, the contrast would weigh as much as the whole appearance of a subject, of which
-    # the caption says nothing. Queries and keys start sharp in a trained prior; the rate that suits
-    # the other layers would blur them first.
+    # As wide as the pocket's embedding: a narrower prior limits its rank. Its λ is the paper's 0.2
+    # beside the sum over its 640 dimensions: 0.2 beside their mean would weigh as much as the whole
+    # appearance of a subject, of which the caption says nothing. Queries and keys start sharp in a
+    # trained prior; the rate that suits the other layers would blur them first.
     "pocket": Preset(
         heads=20,
         head_dim=32,
@@ -60,7 +57,7 @@ PRESETS = {
         steps=6000,
         rate=2e-4,
         warmup=60,
-        summed=True,
+        contrast_weight=paper.LAMBDA / 640,
         canny_drop=0.8,
         subject_drop=0.25,
         routing=0.3,

@@ -70,7 +70,7 @@ class StepLoss:
         self.network = data.network(prior)
         if ranks.is_distributed():
             self.network = nn.parallel.DistributedDataParallel(self.network)
-        self.weight = preset.contrast_weight / (data.dimension if preset.summed else 1)
+        self.weight = preset.contrast_weight
         device = prior.positional_embedding.device.type
         self.autocast = torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16")
 

@@ -17,6 +17,8 @@ from small_stack import DIM, write_decoder
 from trainings import same_weights
 
 from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.pocket.embedding import APPEARANCE, LAYOUT
+from lambda_eclipse.pocket.tower import SEMANTIC
 from lambda_eclipse.prior import CONFIG_NAME, WEIGHTS_NAME, Prior, PriorConfig
 from lambda_eclipse.request import Request, Sampling
 from train.data.feature_shards import FeatureShards
@@ -30,6 +32,7 @@ from train.prior.batches import order
 from train.prior.presets import PRESETS
 from train.prior.task import build_features, from_scratch
 
+POCKET_DIM = SEMANTIC + LAYOUT + APPEARANCE
 DEBUG = PRESETS["debug"]
 TIMES = ("ms_per_sample", "hours")
 
@@ -413,6 +416,10 @@ def test_the_papers_preset_is_the_papers() -> None:
     assert (paper.contrast_weight, paper.canny_drop, paper.subject_drop) == (0.2, 0.01, 0.0)
     with torch.device("meta"):
         made = from_scratch(paper, 1280)
+        small = from_scratch(PRESETS["pocket"], POCKET_DIM)
+    # One reading of Eq. 1's norm, the mean: the pocket's λ is the paper's beside a sum.
+    assert PRESETS["pocket"].contrast_weight * POCKET_DIM == pytest.approx(paper.contrast_weight)
+    assert small.config.num_attention_heads * small.config.attention_head_dim == POCKET_DIM
     assert sum(p.numel() for p in made.parameters()) == 34_849_536
 
 

@@ -116,8 +116,7 @@ def task(examples: Examples, settings: Preset, start_from: Prior | None = None) 
             noise, text.pooled, text.states, text.mask, batch.control
         )
         texts = gather_texts(text.pooled, keys)
-        weight = settings.contrast_weight / batch.target.shape[1]  # beside a summed norm
-        losses = prior_loss(predicted, batch.target, texts, temperature, weight)
+        losses = prior_loss(predicted, batch.target, texts, temperature, settings.contrast_weight)
         subjects = subject_loss(states, batch.subject_numbers)
         return losses | {"subjects": subjects, "loss": losses["loss"] + subjects}
 
