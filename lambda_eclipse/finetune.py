@@ -32,6 +32,7 @@ from lambda_eclipse.messages import StudioError
 from lambda_eclipse.models import Models
 from lambda_eclipse.stacks import Finetuning
 
+WEIGHT_DECAY = 0.0  # as the published train_text_to_image_decoder.py has it; the paper is silent
 MAX_NORM = 1.0  # longer gradients are scaled down to it
 # What LoRA adapts: the attention's projections and the blocks' convolutions.
 LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0", "add_k_proj", "add_v_proj", "conv1", "conv2"]
@@ -56,7 +57,7 @@ def read_concepts(models: Models, pictures: Sequence[Image.Image], cut_out: bool
     """
     size_px = models.decoder.native_size_px
     framed = [
-        prepare_subject(one, size_px=size_px).picture
+        prepare_subject(one, size_px=size_px, margin=models.stack.margin).picture
         if cut_out
         else ImageOps.fit(flatten(one), (size_px, size_px), Image.Resampling.LANCZOS)
         for one in pictures
@@ -103,7 +104,7 @@ def begin(decoder: Decoder, concepts: Concepts, how: Finetuning, seed: int = 0) 
     if how.checkpointing:
         unet.enable_gradient_checkpointing()
     learning = [weight for weight in unet.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=how.rate)
+    optimizer = torch.optim.AdamW(learning, lr=how.rate, weight_decay=WEIGHT_DECAY)
     return Lesson(unet, adapters, optimizer, scheduler, concepts, how, seed)
 
 

@@ -41,6 +41,12 @@ def decoder(**scheduler: object) -> Decoder:
     return Decoder(small_unet(), small_movq(), published()["scheduler"] | scheduler)
 
 
+def test_weights_do_not_decay() -> None:
+    """As in the published trainer of the decoder."""
+    [group] = finetune.begin(decoder(), concepts(), HOW).optimizer.param_groups
+    assert group["weight_decay"] == 0
+
+
 def concepts(count: int = 2) -> Concepts:
     random = torch.Generator().manual_seed(1)
     embeddings = torch.randn(count, 64, generator=random)
