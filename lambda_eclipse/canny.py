@@ -19,7 +19,8 @@ def edge_map(
 ) -> Image.Image:
     """Canny edges of a picture: RGB, size_px × size_px, white lines on black.
 
-    The picture is cropped to its central square first, as the encoder does. low, high: hysteresis
+    The picture is cropped to its central square first, as the encoder does, and scaled to size_px,
+    which is the stack's (`Stack.edges_px`): other sizes find other edges. low, high: hysteresis
     thresholds on the gradient of 8-bit grey levels, 0 <= low <= high <= 1000.
     Raises PictureError for thresholds out of order or range.
     """

@@ -62,14 +62,15 @@ def prepare_subject(
     image: Image.Image,
     painted: Image.Image | None = None,
     size_px: int = 224,
-    margin: float = 0.08,
+    *,
+    margin: float,
 ) -> Prepared:
     """Cut the subject out and centre it in a white square, its aspect kept.
 
     image: RGB or RGBA as from `open_picture`. painted: a mask of any size, drawn by hand; the
     subject is bright, or opaque in a mask with transparency. margin: white on each side as a
-    fraction of the subject's longer side, in [0, 1]. With an empty mask the whole picture is
-    used and `method` is "whole".
+    fraction of the subject's longer side, in [0, 1]; the stack's (`Stack.margin`). With an empty
+    mask the whole picture is used and `method` is "whole".
     """
     if not 0 <= margin <= 1 or size_px < 1:
         raise ValueError(f"margin {margin} must be in [0, 1], size_px {size_px} at least 1")

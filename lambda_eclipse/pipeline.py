@@ -71,7 +71,8 @@ class Studio:
         if subject.picture is None:
             raise no_picture(subject)
         image = open_picture(subject.picture, Text('picture of "{noun}"', noun=subject.noun))
-        return prepare_subject(image, subject.mask, self.models.clip.image_size)
+        size_px, margin = self.models.clip.image_size, self.models.stack.margin
+        return prepare_subject(image, subject.mask, size_px, margin=margin)
 
     @torch.no_grad()
     def subject_embedding(self, subject: Subject) -> Tensor:
@@ -202,10 +203,13 @@ class Studio:
         return [pictures[row * n : (row + 1) * n] for row in range(n)]
 
     def edges(self, request: Request) -> Image.Image | None:
-        """The edge map of a request, RGB, square; None without any. Raises PictureError."""
+        """The edge map of a request, RGB, square, `Stack.edges_px` a side where it is found here.
+
+        None without any. Raises PictureError.
+        """
         if request.edges is not None or request.canny is None:
             return request.edges
-        size_px = self.models.decoder.native_size_px
+        size_px = self.models.stack.edges_px
         image = open_picture(request.canny, Text("edge picture"))
         return edge_map(image, request.canny_low, request.canny_high, size_px=size_px)
 

@@ -60,6 +60,9 @@ class Stack:
     """One row of the table.
 
     clip, prior, decoder: sources. manifest: checksums of shipped sources, or None.
+    edges_px: side at which edges are found, in training and in painting; CLIP's preparation shrinks
+    the map. margin: white on each side of a subject, as a share of its longer side, in training and
+    in painting.
     steps, guidance: defaults of a request. draft_steps: steps of a draft. batch_size: pictures
     per batch; it changes pictures in their last bits, so it is equal on all devices.
     min_cuda_gib: smallest CUDA card; resident_cuda_gib: smallest card that holds all networks at
@@ -74,6 +77,8 @@ class Stack:
     prior: str
     decoder: str
     manifest: Path | None
+    edges_px: int
+    margin: float
     steps: int
     draft_steps: int
     guidance: float
@@ -93,6 +98,8 @@ STACKS: dict[str, Stack] = {
         prior=str(ASSETS / "pocket" / "prior"),
         decoder=str(ASSETS / "pocket" / "decoder"),
         manifest=ASSETS / "pocket" / "manifest.json",
+        edges_px=128,  # of the scenes that it was trained on
+        margin=0.08,  # of the views that it was trained on: 110 of 128 px (train.world.looks)
         steps=1,
         draft_steps=1,
         guidance=1.0,
@@ -110,6 +117,13 @@ STACKS: dict[str, Stack] = {
         prior="ECLIPSE-Community/Lambda-ECLIPSE-Prior-v1.0",
         decoder="kandinsky-community/kandinsky-2-2-decoder",
         manifest=None,
+        # The published script finds edges at the picture's full resolution, CLIP's preparation then
+        # shrinks the map; training pictures have 1024 px (Sec. 3.2). Fixed, because a map of a
+        # photograph's own 4000 px would be grey noise after shrinking.
+        edges_px=paper.MIN_IMAGE_SIZE_PX,
+        # The authors' margin is unknown. Ours leaves 15 of CLIP's 224 px white on each side, a
+        # little more than one of its patches (14 px): no outer patch shows the subject.
+        margin=0.08,
         steps=paper.DDIM_STEPS,
         draft_steps=10,
         guidance=paper.GUIDANCE,

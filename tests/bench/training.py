@@ -23,6 +23,7 @@ import torch
 from lambda_eclipse import paper
 from lambda_eclipse.cpu_linear import AVAILABLE, product
 from lambda_eclipse.prior import PriorConfig
+from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.tokens import Tokenizer
 from tests.bench.clocks import Clock, add_busy, choose, timed
 from tests.bench.prompts import prompts
@@ -189,7 +190,15 @@ def measure_extraction(folder: Path, clock: Clock) -> Row:
         took["all"] = time.perf_counter() - began
 
     clip = features.clip_folder("pocket", None)
-    features.run(folder / "stickers", clip, folder / "features", "cpu", 16, engine)
+    features.run(
+        folder / "stickers",
+        clip,
+        folder / "features",
+        "cpu",
+        16,
+        engine,
+        edges_px=STACKS["pocket"].edges_px,
+    )
     waiting = 1 - took["models_wall"] / took["all"]
     return {"examples_per_s": SCENES / took["models"], "waiting": waiting}
 

@@ -10,7 +10,7 @@ from skimage import data
 
 from lambda_eclipse import masking
 from lambda_eclipse.images import open_picture
-from lambda_eclipse.masking import prepare_subject
+from lambda_eclipse.masking import Prepared, prepare_subject
 from lambda_eclipse.weights import WeightsError
 
 
@@ -21,6 +21,10 @@ def no_network(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def framed(*arguments, **options) -> Prepared:
+    return prepare_subject(*arguments, **options, margin=0.08)
 
 
 def solid(prepared) -> np.ndarray:
@@ -51,7 +55,7 @@ PHOTOS = [
 @pytest.mark.parametrize("name, share, inside, outside", PHOTOS)
 def test_photographs(name, share, inside, outside):
     photo = open_picture(getattr(data, name)())
-    prepared = prepare_subject(photo)
+    prepared = framed(photo)
     mask = solid(prepared)
     assert prepared.method == "rembg"
     assert share[0] < mask.mean() < share[1]
@@ -70,14 +74,14 @@ def test_photographs(name, share, inside, outside):
 
 def test_masks_are_the_same_each_time():
     photo = open_picture(data.coffee())
-    assert prepare_subject(photo).picture.tobytes() == prepare_subject(photo).picture.tobytes()
+    assert framed(photo).picture.tobytes() == framed(photo).picture.tobytes()
 
 
 def test_the_shipped_weights_are_used_whatever_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("U2NET_HOME", str(tmp_path))
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
     masking._rembg_session.cache_clear()
-    assert prepare_subject(open_picture(data.coffee())).method == "rembg"
+    assert framed(open_picture(data.coffee())).method == "rembg"
     assert os.environ["NUMBA_DISABLE_JIT"] == "1"
     assert not list(tmp_path.iterdir())
 
@@ -86,7 +90,7 @@ def test_missing_weights_are_named_and_not_downloaded(monkeypatch, tmp_path):
     monkeypatch.setattr(masking, "U2NET_HOME", tmp_path)
     masking._rembg_session.cache_clear()
     with pytest.raises(WeightsError, match="u2netp.onnx is missing"):
-        prepare_subject(open_picture(data.coffee()))
+        framed(open_picture(data.coffee()))
     masking._rembg_session.cache_clear()
 
 
@@ -100,7 +104,7 @@ def no_rembg(monkeypatch):
 
 @pytest.mark.parametrize("colour", ["white", (250, 251, 249), (30, 160, 40), "black"])
 def test_plain_ground(no_rembg, colour):
-    prepared = prepare_subject(on_ground(colour), size_px=128)
+    prepared = framed(on_ground(colour), size_px=128)
     assert prepared.method == "plain"
     expected = np.zeros((200, 300), dtype=bool)
     expected[60:140, 40:100] = True
@@ -111,7 +115,7 @@ def test_plain_ground_with_jpeg_noise_and_specks(no_rembg):
     noise = np.random.default_rng(0).integers(-5, 1, (200, 300, 3))
     array = (np.asarray(on_ground("white")).astype(int) + noise).clip(0, 255).astype(np.uint8)
     array[5:7, 280:282] = 90
-    prepared = prepare_subject(Image.fromarray(array))
+    prepared = framed(Image.fromarray(array))
     assert prepared.method == "plain"
     assert Image.fromarray(solid(prepared)).getbbox() == (40, 60, 100, 140)
 
@@ -120,7 +124,7 @@ def test_white_inside_the_subject_is_kept(no_rembg):
     """A panda on white: only ground that is joined to the border is ground."""
     image = on_ground("white")
     ImageDraw.Draw(image).rectangle((60, 90, 80, 110), fill="white")
-    assert solid(prepare_subject(image))[100, 70]
+    assert solid(framed(image))[100, 70]
 
 
 def test_aspect_margin_and_centre(no_rembg):
@@ -136,7 +140,7 @@ def test_aspect_margin_and_centre(no_rembg):
 def test_subject_at_the_edge_is_centred_on_white(no_rembg):
     image = on_ground((30, 160, 40), box=(270, 0, 300, 30))
     with pytest.raises(AssertionError, match="rembg"):
-        prepare_subject(image)  # so much of it lies on the border that it is not plain
+        framed(image)  # so much of it lies on the border that it is not plain
     image = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
     image.paste((150, 20, 20, 255), (270, 0, 300, 30))
     picture = prepare_subject(image, size_px=116, margin=0.08).picture
@@ -147,7 +151,7 @@ def test_subject_at_the_edge_is_centred_on_white(no_rembg):
 def test_useful_alpha_channel(no_rembg):
     image = Image.new("RGBA", (300, 200), (0, 255, 0, 0))
     image.paste((150, 20, 20, 255), (40, 60, 100, 140))
-    prepared = prepare_subject(image)
+    prepared = framed(image)
     assert prepared.method == "alpha"
     assert Image.fromarray(solid(prepared)).getbbox() == (40, 60, 100, 140)
     colours = np.asarray(prepared.picture).astype(int)
@@ -159,25 +163,25 @@ def test_useless_alpha_channel_is_looked_past():
     alpha = Image.new("L", photo.size, 255)
     alpha.paste(0, (0, 0, 3, 3))
     photo.putalpha(alpha)
-    assert prepare_subject(photo).method == "rembg"
+    assert framed(photo).method == "rembg"
 
 
 def test_painted_mask_wins(no_rembg):
     photo = open_picture(data.coffee())
     painted = Image.new("L", photo.size)
     painted.paste(255, (100, 50, 200, 150))
-    prepared = prepare_subject(photo, painted)
+    prepared = framed(photo, painted)
     assert prepared.method == "painted"
     assert Image.fromarray(solid(prepared)).getbbox() == (100, 50, 200, 150)
     layer = Image.new("RGBA", (photo.width // 2, photo.height // 2))
     layer.paste((255, 0, 0, 255), (50, 25, 100, 75))
-    box = Image.fromarray(solid(prepare_subject(photo, layer))).getbbox()
+    box = Image.fromarray(solid(framed(photo, layer))).getbbox()
     assert box == pytest.approx((100, 50, 200, 150), abs=2)
 
 
 @pytest.mark.parametrize("mask", [Image.new("L", (60, 40)), Image.new("RGBA", (600, 400))])
 def test_empty_mask_takes_the_whole_picture(no_rembg, mask):
-    prepared = prepare_subject(open_picture(data.coffee()), mask)
+    prepared = framed(open_picture(data.coffee()), mask)
     assert prepared.method == "whole" and solid(prepared).all()
     picture = np.asarray(prepared.picture)
     assert (picture[:34] == 255).all() and (picture[-34:] == 255).all()  # 600×400 kept its aspect
@@ -185,7 +189,7 @@ def test_empty_mask_takes_the_whole_picture(no_rembg, mask):
 
 
 def test_one_colour_all_over(no_rembg):
-    prepared = prepare_subject(Image.new("RGB", (64, 64), (10, 120, 200)))
+    prepared = framed(Image.new("RGB", (64, 64), (10, 120, 200)))
     assert prepared.method == "whole"
     assert prepared.picture.getpixel((100, 100)) == (10, 120, 200)
 
@@ -193,7 +197,7 @@ def test_one_colour_all_over(no_rembg):
 @pytest.mark.parametrize("size", [(16, 16), (16, 2048), (2048, 16), (17, 33)])
 def test_odd_sizes(size):
     noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
-    prepared = prepare_subject(Image.fromarray(noise), size_px=64)
+    prepared = framed(Image.fromarray(noise), size_px=64)
     assert prepared.picture.size == (64, 64) and prepared.mask.size == size
 
 

@@ -18,6 +18,7 @@ from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject, random_seed
 from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.tokens import SubjectError
+from train.data.caption_pipeline.options import Options
 
 STEPS = 2
 
@@ -137,6 +138,25 @@ def test_painted_mask_changes_the_subject(studio):
     assert not torch.equal(
         studio.subject_embedding(CAT), studio.subject_embedding(replace(CAT, mask=mask))
     )
+
+
+def test_the_stack_says_how_much_white_surrounds_a_subject(studio):
+    wide = Studio(replace(studio.models, stack=replace(studio.models.stack, margin=0.5)))
+    widths, solid = [], [255 * (level > 127) for level in range(256)]
+    for one in (studio, wide):
+        left, _, right, _ = one.prepare(CAT).cutout.getchannel("A").point(solid).getbbox()
+        widths.append((right - left) / one.models.clip.image_size)
+    expected = [1 / (1 + 2 * one.models.stack.margin) for one in (studio, wide)]
+    assert widths == pytest.approx(expected, abs=0.07)
+    assert Options().margin == STACKS["kandinsky"].margin, (
+        "training frames subjects as painting does"
+    )
+
+
+def test_the_stack_says_at_which_size_edges_are_found(studio):
+    edges = studio.edges(request(canny=photo("black")))
+    assert edges.size == (STACKS["kandinsky"].edges_px,) * 2 == (1024, 1024)
+    assert STACKS["pocket"].edges_px == 128
 
 
 def test_paths_are_pictures_too(studio, tmp_path):

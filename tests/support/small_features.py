@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from small_stack import write_clip
 
+from lambda_eclipse.stacks import STACKS
 from train.data import features
 from train.data.engines import run_local
 from train.data.feature_shards import FeatureShards
@@ -21,6 +22,7 @@ from train.data.interleaved_shards import (
     write_shard,
 )
 
+EDGES_PX = STACKS["kandinsky"].edges_px
 CAPTIONS = (
     ("a dog", ("dog",)),
     ("a dog and a dog in the snow", ("dog", "dog")),
@@ -78,4 +80,6 @@ def write_features(root: Path, count: int = 24, per_shard: int = 8) -> FeatureSh
     clip = root / "clip"
     if not clip.exists():
         write_clip(clip)
-    return features.run(root / "interleaved", clip, root / "features", "cpu", 4, run_local)
+    return features.run(
+        root / "interleaved", clip, root / "features", "cpu", 4, run_local, edges_px=EDGES_PX
+    )

@@ -1,7 +1,7 @@
 """Computes the features of interleaved shards that a prior is trained on (Appendix B).
 
     python -m train.data.features --shards INTERLEAVED --stack pocket --out FEATURES
-    python -m train.data.features --shards INTERLEAVED --clip FOLDER --out FEATURES --device cuda
+    python -m train.data.features --shards INTERLEAVED --stack kandinsky --out FEATURES
 
 Writes a feature shard (`feature_shards`) for each interleaved shard, which come from
 `train.data.caption_pipeline` or `train.world.interleaved`. The same command resumes. `--engine ray`
@@ -76,9 +76,9 @@ def read_step(task: Task, shards: Path) -> Chunk:
     return Chunk(task.number, InterleavedShards(shards).shard(task.name), task.size)
 
 
-def load_step(folder: Path, device: str, batch: int) -> Callable[[Chunk], Chunk]:
+def load_step(folder: Path, device: str, edges_px: int, batch: int) -> Callable[[Chunk], Chunk]:
     """CLIP, ready to encode chunks."""
-    return partial(encode_step, clip=load_clip(folder, device), batch=batch)
+    return partial(encode_step, clip=load_clip(folder, device), edges_px=edges_px, batch=batch)
 
 
 @cache
@@ -89,8 +89,11 @@ def load_clip(folder: Path, device: str) -> Clip:
 
 
 @torch.inference_mode()
-def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
-    """The features of a chunk's examples, `batch` at a time; training examples first."""
+def encode_step(chunk: Chunk, clip: Clip, edges_px: int, batch: int) -> Chunk:
+    """The features of a chunk's examples, `batch` at a time; training examples first.
+
+    edges_px: as in `Stack`.
+    """
     found: list[tuple[str, int, bytes]] = []
     dropped: Counter[str] = Counter()
     for first in range(0, len(chunk.items), batch):
@@ -108,7 +111,7 @@ def encode_step(chunk: Chunk, clip: Clip, batch: int) -> Chunk:
         images = [example.image() for example in examples]
         pictures = [
             *images,
-            *(edge_map(image, size_px=clip.image_size) for image in images),
+            *(edge_map(image, size_px=edges_px) for image in images),
             *(cutout for example in examples for cutout in example.cutouts()),
         ]
         encoded = torch.cat(
@@ -155,7 +158,7 @@ def identify(folder: Path, device: str) -> tuple[Source, torch.Tensor]:
     return source, clip.null_image()[0].float().cpu()
 
 
-def clip_folder(stack: str | None, folder: Path | None) -> Path:
+def clip_folder(stack: str, folder: Path | None) -> Path:
     """The folder of a CLIP: `folder`, or a stack's source. WeightsError if there is none."""
     if folder is not None:
         if not (folder / CONFIG_NAME).is_file():
@@ -165,13 +168,15 @@ def clip_folder(stack: str | None, folder: Path | None) -> Path:
                 file=CONFIG_NAME,
             )
         return folder
-    return resolve(source_of(STACKS[str(stack)], "clip"), patterns=PATTERNS["clip"])
+    return resolve(source_of(STACKS[stack], "clip"), patterns=PATTERNS["clip"])
 
 
-def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) -> FeatureShards:
+def run(
+    shards: Path, folder: Path, out: Path, device: str, batch: int, engine, *, edges_px: int
+) -> FeatureShards:
     """Write the features of `shards` that are missing in `out`. ValueError for bad input.
 
-    engine: of `engines`.
+    folder: of a CLIP. engine: of `engines`. edges_px: as in `Stack`.
     """
     files = InterleavedShards(shards).files
     tasks = [Task(i, name, entry["examples"]) for i, (name, entry) in enumerate(files.items())]
@@ -180,11 +185,17 @@ def run(shards: Path, folder: Path, out: Path, device: str, batch: int, engine) 
     checksums = {name: entry["sha256"] for name, entry in files.items()}
     check_settings(
         out,
-        {"format": FORMAT, "clip": source.sha256, "dimension": source.dimension, "of": checksums},
+        {
+            "format": FORMAT,
+            "clip": source.sha256,
+            "dimension": source.dimension,
+            "edges_px": edges_px,
+            "of": checksums,
+        },
     )
     work = engines.Work(
         partial(read_step, shards=shards),
-        partial(load_step, folder, device, batch),
+        partial(load_step, folder, device, edges_px, batch),
         partial(write_step, out=out),
         gpu=device.startswith("cuda"),
     )
@@ -213,9 +224,10 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--shards", type=Path, required=True, help="folder of interleaved shards")
-    clip = parser.add_mutually_exclusive_group(required=True)
-    clip.add_argument("--stack", choices=tuple(STACKS), help="the stack whose CLIP it is")
-    clip.add_argument("--clip", type=Path, help="folder of a CLIP")
+    parser.add_argument(
+        "--stack", choices=tuple(STACKS), required=True, help="whose CLIP and size of edges to use"
+    )
+    parser.add_argument("--clip", type=Path, help="folder of a CLIP instead of the stack's")
     parser.add_argument("--out", type=Path, required=True, help="folder for the features")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", default=default, help="cpu, cuda, cuda:1, mps")
@@ -231,7 +243,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise ValueError(f"--batch {given.batch}: take 1 or more.")
         folder = clip_folder(given.stack, given.clip).resolve()
         shards, out = given.shards.resolve(), given.out.resolve()
-        print(summary(run(shards, folder, out, given.device, given.batch, engine)))
+        edges_px = STACKS[given.stack].edges_px
+        done = run(shards, folder, out, given.device, given.batch, engine, edges_px=edges_px)
+        print(summary(done))
     except (ValueError, OSError) as error:
         parser.error(str(error))
 

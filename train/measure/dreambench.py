@@ -28,6 +28,7 @@ from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.masking import prepare_subject
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Subject
+from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.weights import write_json
 from train.measure.judge import CACHE, Judge
 
@@ -78,7 +79,7 @@ def read_dreambench(folder: Path) -> Dreambench:
 
 def cut_out(picture: Image.Image) -> Image.Image:
     """RGB on white, as the app cuts a subject out."""
-    return prepare_subject(picture, None, SIDE_PX).picture
+    return prepare_subject(picture, None, SIDE_PX, margin=STACKS["pocket"].margin).picture
 
 
 class Identity:

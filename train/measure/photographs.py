@@ -42,7 +42,10 @@ def nearest_nouns(studio: Studio) -> dict[str, object]:
     size = clip.image_size
     shown = {
         "": [photo(name) for name in PHOTOS],
-        "_cut_out": [prepare_subject(photo(name), size_px=size).picture for name in PHOTOS],
+        "_cut_out": [
+            prepare_subject(photo(name), size_px=size, margin=studio.models.stack.margin).picture
+            for name in PHOTOS
+        ],
     }
     result: dict[str, object] = {"photos": len(PHOTOS)}
     for suffix, images in shown.items():

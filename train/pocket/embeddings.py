@@ -22,6 +22,7 @@ from lambda_eclipse.clip import Clip
 from lambda_eclipse.networks import read_model
 from lambda_eclipse.pocket.movq import PocketMOVQ
 from lambda_eclipse.pocket.tower import GridTower
+from lambda_eclipse.stacks import STACKS
 from train.pocket.trunk import OnnxTrunk
 from train.world.arrays import FREE_EVERY, SIDES, Arrays, pixels, write_array, write_pieces
 from train.world.places import PLACES
@@ -30,7 +31,8 @@ from train.world.render import ground
 
 def edge_maps(pictures: np.ndarray) -> np.ndarray:
     """Canny maps of pictures (n, 128, 128, 3), as the application draws them."""
-    maps = [edge_map(Image.fromarray(picture), size_px=128) for picture in pictures]
+    size_px = STACKS["pocket"].edges_px
+    maps = [edge_map(Image.fromarray(picture), size_px=size_px) for picture in pictures]
     return np.stack([np.asarray(m.convert("RGB")) for m in maps])
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from lambda_eclipse.stacks import STACKS
 from train.world.sprites import picture_of
 
 SIZE_PX = 128
-VIEW_PX = 110  # a subject's long side alone on white, as `masking.prepare_subject` frames it
+# A subject's long side alone on white, as `masking.prepare_subject` frames it: 110 px.
+VIEW_PX = round(SIZE_PX / (1 + 2 * STACKS["pocket"].margin))
 LOOKS = 8  # variants of a sprite, the artist's drawing included
 
 

@@ -6,8 +6,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from lambda_eclipse.messages import Text
-from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW
+from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW, Request
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.errors import errors_as_messages
 from lambda_eclipse.ui.events import PRIVATE, QUIET
@@ -24,7 +23,6 @@ from lambda_eclipse.ui.widgets.pictures import (
 )
 
 CANVAS_PX = 384
-VIEW_PX = 256  # the shown map; painting detects edges again in the decoder's size
 MAX_THRESHOLD = 500
 LINE_COLOUR = "#ffffff"
 LAYOUT_LABELS = {
@@ -96,18 +94,14 @@ class EdgesActions:
         if not picture:
             return None
         visit.uploads.add(picture)
-        # OpenCV takes a moment to import, and nothing else of the page needs it.
-        from lambda_eclipse.canny import edge_map
-        from lambda_eclipse.images import open_picture
-
         with errors_as_messages():
-            image = open_picture(picture, Text("edge picture"))
-            return edge_map(image, int(low), int(high), size_px=VIEW_PX)
+            request = Request("", canny=picture, canny_low=int(low), canny_high=int(high))
+            return self.engine.wait().edges(request)  # the map that painting uses
 
     def draw(self, visit: Visit, value: Canvas | None) -> str | None:
         """The edge map of the canvas, as a file."""
         with errors_as_messages():
-            size_px = self.engine.wait().models.decoder.native_size_px
+            size_px = self.engine.wait().models.stack.edges_px
             edge_map = map_of_canvas(value, size_px)
         return None if edge_map is None else visit.file("edges.png", png_bytes(edge_map))
 

@@ -281,7 +281,7 @@ def test_a_png_brings_back_its_form(engine: Engine, visit: Visit, painted: str) 
     assert read_card(card).noun == "cat"
     layout, edges_from, *_, edges = values[21:26]
     assert (layout, edges_from) == ("drawing", None) and Image.open(edges).size == (64, 64)
-    assert values[26:] == [3, 4, 4.0, 5, False]
+    assert values[26:] == [3, 4, 4.0, "ddim", 5, False]
 
 
 def test_a_png_of_other_weights_says_so(

@@ -5,6 +5,7 @@ import pytest
 
 from train.data.caption_pipeline import filters
 from train.data.caption_pipeline.filters import Detection
+from train.data.caption_pipeline.options import Options
 from train.data.caption_pipeline.report import BoxCause, Cause
 
 SIZE = (1000, 2000)  # of the picture, width and height
@@ -124,3 +125,12 @@ def test_each_noun_gets_its_best_box_and_each_box_one_noun() -> None:
 def test_boxes_are_rounded_outwards_and_clipped() -> None:
     assert filters.whole_box((-3.0, 1.2, 9.1, 50.0), 10, 20) == (0, 1, 10, 20)
     assert filters.whole_box((12.0, 2.0, 15.0, 4.0), 10, 20) == (10, 2, 10, 4)
+
+
+def test_a_square_or_landscape_box_stays_by_default() -> None:
+    lying, standing = (100, 400, 600, 600), (100, 100, 300, 600)
+    fits = [
+        [filters.ratio_fits(box, 1000, 1000, ratio) for box in (lying, standing)]
+        for ratio in (Options().box_ratio, "aspect")
+    ]
+    assert fits == [[True, True], [False, True]]

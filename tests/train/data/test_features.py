@@ -5,15 +5,19 @@ import json
 import re
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import small_features
 import torch
+from small_features import EDGES_PX
 from small_stack import DIM, write_clip
 
-from lambda_eclipse.canny import edge_map
 from lambda_eclipse.clip import Clip
+from lambda_eclipse.pipeline import Studio
+from lambda_eclipse.request import Request
+from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.tokens import Tokenizer
 from train.data import features
 from train.data.engines import run_local, run_ray
@@ -47,6 +51,8 @@ def test_features_are_what_clip_makes_of_the_examples(world: Path) -> None:
     assert (shards.examples, shards.clip.dimension) == (6, DIM)
     assert shards.counts == {"train": [3, 2], "validation": [1, 0]}
     examples = list(InterleavedShards(world / "interleaved"))
+    # Edges as a request has them: training and painting show the prior equal maps.
+    studio = Studio(SimpleNamespace(stack=STACKS["kandinsky"]))
     places = [
         ("train", 0, 0),
         ("train", 0, 1),
@@ -59,7 +65,7 @@ def test_features_are_what_clip_makes_of_the_examples(world: Path) -> None:
     for example, place in zip(examples, places, strict=True):
         found = shards.read(*place)
         text = clip.text([example.caption])
-        edges = edge_map(example.image(), size_px=clip.image_size)
+        edges = studio.edges(Request("", canny=example.image()))
         with torch.no_grad():
             images = clip.image([example.image(), edges, *example.cutouts()])
         expected = {
@@ -106,7 +112,9 @@ def test_what_is_there_is_kept_and_what_is_missing_made_again(
         features, "write_step", lambda chunk, out: written.append(chunk.number) or write(chunk, out)
     )
     for expected in ([1], []):
-        features.run(world / "interleaved", world / "clip", out, "cpu", 4, run_local)
+        features.run(
+            world / "interleaved", world / "clip", out, "cpu", 4, run_local, edges_px=EDGES_PX
+        )
         assert written == expected
         assert contents(out) == before
         written.clear()
@@ -117,7 +125,9 @@ def test_examples_whose_noun_clip_does_not_read_are_counted(
 ) -> None:
     late = small_features.example(1, "very " * 80 + "small dog", ("dog",))
     small_features.write_interleaved(tmp_path / "in", [[small_features.example(0), late]])
-    found = features.run(tmp_path / "in", world / "clip", tmp_path / "out", "cpu", 4, run_local)
+    found = features.run(
+        tmp_path / "in", world / "clip", tmp_path / "out", "cpu", 4, run_local, edges_px=EDGES_PX
+    )
     assert found.examples == 1
     assert f"1 examples dropped: {features.NO_SPAN}" in capsys.readouterr().err
 
@@ -125,7 +135,14 @@ def test_examples_whose_noun_clip_does_not_read_are_counted(
 def test_the_command_says_how_large_they_are(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    line = ["--shards", str(world / "interleaved"), "--clip", str(world / "clip")]
+    line = [
+        "--shards",
+        str(world / "interleaved"),
+        "--stack",
+        "kandinsky",
+        "--clip",
+        str(world / "clip"),
+    ]
     features.main([*line, "--out", str(tmp_path / "out"), "--batch", "4", "--device", "cpu"])
     printed = capsys.readouterr().out
     assert "5 training and 1 validation examples in 2 shards" in printed and "kB each" in printed
@@ -147,7 +164,16 @@ def test_another_clip_is_refused(world: Path, tmp_path: Path, change, message, c
         content = bytearray(weights.read_bytes())
         content[-1] ^= 1
         weights.write_bytes(content)
-    line = ["--shards", str(world / "interleaved"), "--clip", str(clip), "--out", str(out)]
+    line = [
+        "--shards",
+        str(world / "interleaved"),
+        "--stack",
+        "kandinsky",
+        "--clip",
+        str(clip),
+        "--out",
+        str(out),
+    ]
     with pytest.raises(SystemExit) as stopped:
         features.main([*line, "--device", "cpu"])
     assert stopped.value.code == 2
@@ -201,7 +227,15 @@ def test_ray_writes_what_one_machine_writes(
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         engine = partial(run_ray, workers=2)
-        features.run(world / "interleaved", world / "clip", tmp_path / "out", "cpu", 4, engine)
+        features.run(
+            world / "interleaved",
+            world / "clip",
+            tmp_path / "out",
+            "cpu",
+            4,
+            engine,
+            edges_px=EDGES_PX,
+        )
     finally:
         ray.shutdown()
     assert contents(tmp_path / "out") == contents(world / "features")

@@ -9,6 +9,7 @@ from PIL import Image
 from sampled_scenes import SIDES, pixels, sampled
 
 from lambda_eclipse.masking import prepare_subject
+from lambda_eclipse.stacks import STACKS
 from train.world.looks import (
     LOOKS,
     SIZE_PX,
@@ -102,7 +103,9 @@ def test_a_look_changes_the_picture_and_fills_its_frame() -> None:
 def test_a_view_is_framed_as_the_application_frames_a_subject() -> None:
     for sprite in load()[0][::60]:
         for look in (0, 3):
-            prepared = prepare_subject(styled(sprite.name, look), size_px=SIZE_PX)
+            prepared = prepare_subject(
+                styled(sprite.name, look), size_px=SIZE_PX, margin=STACKS["pocket"].margin
+            )
             framed, view = (
                 Image.fromarray((pixels(p).min(-1) < 240).astype(np.uint8) * 255).getbbox()
                 for p in (prepared.picture, sprite_view(sprite.name, look, "frame"))

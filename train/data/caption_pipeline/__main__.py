@@ -18,9 +18,10 @@ HELP = {
     "mask_model": "SAM: hub name or folder",
     "caption_tokens": "tokens of a caption at most",
     "min_px": "both sides of a picture at least",
-    "box_ratio": "the paper's 0.08-0.7 as a box's width by its height, or as both its sides' "
-    "shares of the picture",
+    "box_ratio": "the paper's 0.08-0.7 as both sides' shares of the picture, or as a box's width "
+    "by its height, which drops every square and landscape box",
     "subject_px": "side of the subjects' pictures",
+    "margin": "white on each side of a subject, as a share of its longer side",
     "per_shard": "entries of the input for each shard",
     "caption_dtype": "of BLIP-2's weights; auto: float16 on CUDA, else float32",
     "device": "cpu, cuda, cuda:1, mps",

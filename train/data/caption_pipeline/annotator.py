@@ -128,7 +128,7 @@ class Annotator:
             subjects.append(
                 Subject(
                     noun,
-                    cut_out(draft.image, draft.masks[i], detection.box, self.options.subject_px),
+                    cut_out(draft.image, draft.masks[i], detection.box, self.options),
                     detection.box,
                     detection.score,
                     round(draft.shares[i], 4),
@@ -146,11 +146,12 @@ class Annotator:
         )
 
 
-def cut_out(image: Image.Image, mask: np.ndarray, box: filters.Box, size_px: int) -> bytes:
+def cut_out(image: Image.Image, mask: np.ndarray, box: filters.Box, options: Options) -> bytes:
     """PNG of a subject: cropped by its box, masked, its aspect kept, centred on white.
 
     Cropped from the full picture before resizing (Sec. 3.2), and framed as the page frames uploads,
     so training and inference see equal pictures.
     """
     crop = Image.fromarray(mask).convert("L").crop(box)
-    return encode(prepare_subject(image.crop(box), crop, size_px).picture, "png")
+    framed = prepare_subject(image.crop(box), crop, options.subject_px, margin=options.margin)
+    return encode(framed.picture, "png")

@@ -80,9 +80,10 @@ def count_cause(detections: Sequence[Detection]) -> Cause | None:
 def ratio_fits(box: Box, width: int, height: int, ratio: Ratio) -> bool:
     """ "Bounding boxes with a width-height ratio ranging from 0.08 to 0.7" are kept.
 
-    Read to the letter ("aspect"): the box's width divided by its height. That leaves only upright
-    boxes. "sides" is the other reading that the words allow: width and height, each as a share of
-    the picture's, are both in that range, which drops specks and what fills the picture.
+    Read as ("sides", the default): width and height, each as a share of the picture's, are both in
+    that range, which drops specks and what fills the picture. Read to the letter ("aspect"), the
+    box's width divided by its height: then every square or landscape box would go, cars, beds and
+    lying dogs, and a range up to 0.7 could not be meant for the paper's own subjects.
     `width`, `height`: of the picture, px.
     """
     low, high = BOX_ASPECT_RANGE
