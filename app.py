@@ -11,6 +11,8 @@ try:  # Spaces that lend a GPU per call need this before anything imports torch.
 except ImportError:
     spaces = None
 
+from lambda_eclipse.mark import marking
+from lambda_eclipse.mark.keys import MarkError
 from lambda_eclipse.options import add_stack_options, sources
 from lambda_eclipse.ui.compose.jobs import warm_up
 from lambda_eclipse.ui.engine import Engine
@@ -28,6 +30,10 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     chosen = parser.parse_args(arguments)
     if chosen.mcp and find_spec("mcp") is None:
         parser.error('--mcp needs one package more: pip install "gradio[mcp]"')
+    try:
+        marking.start(not chosen.no_mark)
+    except MarkError as error:
+        parser.error(str(error))
     return chosen
 
 

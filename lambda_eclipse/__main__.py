@@ -1,4 +1,4 @@
-"""Command line: python -m lambda_eclipse generate | grid.
+"""Command line: python -m lambda_eclipse generate | grid | verify.
 
 Prints one line of JSON per picture to stdout, or an error as one line to stderr, exit code 2.
 """
@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
+from lambda_eclipse.mark.command import add_verify
 from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.options import add_stack_options, sources
 from lambda_eclipse.request import (
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
         options = _parser().parse_args(arguments)
-        options.run(options)
+        return options.run(options) or 0
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED
@@ -65,7 +66,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # ValueError: request, pictures or weights. Others: disk, memory, installation.
         print("error: " + (" ".join(str(error).split()) or type(error).__name__), file=sys.stderr)
         return ERROR
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, metavar="FILE", help="the PNG file")
     grid.set_defaults(run=_grid)
 
+    add_verify(commands, PROGRAM)
     for command in (generate, grid):
         add_stack_options(command)
         add = command.add_argument
@@ -173,8 +174,10 @@ def _grid(options: argparse.Namespace) -> None:
 
 
 def _open(options: argparse.Namespace) -> Studio:
+    from lambda_eclipse.mark import marking
     from lambda_eclipse.pipeline import Studio
 
+    marking.start(not options.no_mark)
     return Studio.open(
         options.stack, options.device, lambda message: _show(f"{message} ..."), sources(options)
     )
@@ -211,11 +214,12 @@ def _picture(path: str | Path, what: Text) -> Image.Image:
 
 
 def _save(images: Sequence[Image.Image], paths: Sequence[Path]) -> None:
-    """Write PNG files: all of them, each whole, or none."""
+    """Write marked PNG files: all of them, each whole, or none."""
+    from lambda_eclipse.keep.recipe import write
     from lambda_eclipse.weights import write_all
 
     pairs = zip(images, paths, strict=True)
-    write_all({path: partial(image.save, format="PNG") for image, path in pairs})
+    write_all({path: partial(Path.write_bytes, data=write(image, None)) for image, path in pairs})
 
 
 def _print_json(path: Path, seed: int, seconds: float) -> None:

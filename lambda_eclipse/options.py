@@ -10,7 +10,7 @@ from lambda_eclipse.messages import StudioError
 
 
 def add_stack_options(parser: argparse.ArgumentParser) -> None:
-    """Add --stack, --device, --prior and --decoder."""
+    """Add --stack, --device, --prior, --decoder and --no-mark."""
     titles = " or ".join(f"{name}: {stack.title}" for name, stack in stacks.STACKS.items())
     parser.add_argument(
         "--stack",
@@ -28,6 +28,7 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prior", metavar="FOLDER", help="use this prior instead of the stack's")
     parser.add_argument("--decoder", metavar="FOLDER", help="use this decoder instead")
+    parser.add_argument("--no-mark", action="store_true", help="do not mark pictures as generated")
 
 
 def sources(options: argparse.Namespace) -> dict[str, str]:

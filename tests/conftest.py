@@ -50,8 +50,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def uploads(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep uploads apart from those of other runs: equal pictures would share one file."""
+    """Keep uploads apart from those of other runs, which would share files; and the user's key."""
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("uploads"))
+    os.environ["LAMBDA_ECLIPSE_DATA"] = str(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")

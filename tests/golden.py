@@ -1,4 +1,4 @@
-"""Fixed requests through command line, Python and endpoint, and what came out of them.
+"""Fixed requests through command line, Python and endpoint, and what came out of them, unmarked.
 
 `python -m tests.golden RECORD.json` paints them and writes SHA-256 sums of every pixel and
 embedding. Where RECORD.json exists it compares instead, bit for bit: run it before and after a
@@ -35,6 +35,7 @@ def by_command(folder: Path) -> dict[str, str]:
     cat, hat = ART / "cat-photo.jpg", ART / "hat-1.png"
     generate = [
         "generate",
+        "--no-mark",
         "--stack",
         "pocket",
         "--prompt",
@@ -52,6 +53,7 @@ def by_command(folder: Path) -> dict[str, str]:
     ]
     square = [
         "grid",
+        "--no-mark",
         "--stack",
         "pocket",
         "--prompt",
@@ -110,11 +112,13 @@ def by_endpoint() -> dict[str, str]:
     from gradio_client import Client, handle_file
 
     from lambda_eclipse import Studio
+    from lambda_eclipse.mark import marking
     from lambda_eclipse.ui.engine import Engine
     from lambda_eclipse.ui.page import build, launch
 
     engine = Engine(lambda progress: Studio.open("pocket", "cpu", progress))
     engine.load()
+    marking.start(on=False)
     page = build(engine)
     launch(page, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
     client = Client(page.local_url, verbose=False)

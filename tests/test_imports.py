@@ -16,7 +16,7 @@ from repository import ROOT
 # Rooms from the ground up; the rooms of one row do not import each other.
 RANKS: list[set[str]] = [
     {"lambda_eclipse"},
-    {"lambda_eclipse/pocket", "lambda_eclipse/explore"},
+    {"lambda_eclipse/pocket", "lambda_eclipse/explore", "lambda_eclipse/mark"},
     {"lambda_eclipse/keep"},
     {"lambda_eclipse/insight"},
     {"lambda_eclipse/ui/i18n"},
@@ -60,6 +60,8 @@ OWNERS = {
     "peft": {"lambda_eclipse/finetune.py"},
     "rembg": {"lambda_eclipse/masking.py"},
     "onnxruntime": {"lambda_eclipse/masking.py"},
+    "c2pa": {"lambda_eclipse/mark/credentials.py"},
+    "cryptography": {"lambda_eclipse/mark/keys.py"},
 }
 
 

@@ -30,19 +30,6 @@ MAX_TEXT = PngImagePlugin.MAX_TEXT_CHUNK  # characters; ours are 1/10 of that at
 MAX_DIM = 16384
 MAX_SIDE_PX = 2048
 
-# IPTC's mark of pictures made by a trained model, as an XMP packet.
-XMP_KEYWORD = "XML:com.adobe.xmp"
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
-<x:xmpmeta xmlns:x="adobe:ns:meta/">
- <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
-  <rdf:Description rdf:about=""
-    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-    Iptc4xmpExt:DigitalSourceType="{SOURCE_TYPE}"/>
- </rdf:RDF>
-</x:xmpmeta>
-<?xpacket end="r"?>"""
-
 
 class RecipeError(StudioError):
     """A recipe or card that cannot be used."""

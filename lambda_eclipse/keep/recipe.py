@@ -20,13 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image, PngImagePlugin
+from PIL import Image
 from torch import Tensor
 
 from lambda_eclipse.keep.png import (
     MAX_SIDE_PX,
-    XMP,
-    XMP_KEYWORD,
     RecipeError,
     add_text,
     content_of,
@@ -40,6 +38,7 @@ from lambda_eclipse.keep.png import (
 )
 from lambda_eclipse.keep.provenance import provenance
 from lambda_eclipse.keep.request_json import request_content, request_of
+from lambda_eclipse.mark.marking import PNG, metadata, signed, watermarked
 from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_CANNY, Picture, Request, Sampling, Subject
@@ -151,17 +150,18 @@ class Recipe:
             return _checked(recipe)
 
 
-def write(image: Image.Image, recipe: Recipe | None) -> bytes:
-    """A picture as a PNG file: always with IPTC's mark, and with its recipe unless None.
+def write(image: Image.Image, recipe: Recipe | None, *, painted: bool = True) -> bytes:
+    """A picture as a PNG file: with the mark, and with its recipe unless None.
 
+    painted: just now; False for the pixels of a file of ours, which have the watermark already.
     Raises RecipeError when the recipe is larger than readers accept (a prompt of a million
     letters).
     """
-    info = PngImagePlugin.PngInfo()
-    info.add_itxt(XMP_KEYWORD, XMP)
+    info = metadata()
     if recipe is not None:
         add_text(info, KEYWORD, recipe.to_json())
-    return png_bytes(image, pnginfo=info)
+    pixels = watermarked(image) if painted else image
+    return signed(png_bytes(pixels, pnginfo=info), PNG)
 
 
 def read(source: str | Path | bytes) -> Recipe:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from lambda_eclipse.mark.marking import watermarked
 from lambda_eclipse.ui.form import ComposeForm
 from lambda_eclipse.ui.html import likeness_html, progress_html
 from lambda_eclipse.ui.i18n import t
@@ -40,7 +41,7 @@ def read_png(path: str, with_recipe: bool) -> bytes:
     from lambda_eclipse.keep.recipe import write
 
     content = Path(path).read_bytes()
-    return content if with_recipe else write(Image.open(io.BytesIO(content)), None)
+    return content if with_recipe else write(Image.open(io.BytesIO(content)), None, painted=False)
 
 
 def shareable(visit: Visit, path: str, with_recipe: bool) -> str:
@@ -69,7 +70,7 @@ def stream_results(
 
     def gallery(previews: list | None = None) -> list:
         done = [(path, one.label) for path, one in zip(paths, finished, strict=True)]
-        return [*done, *[(image, t("preview")) for image in previews or []]]
+        return [*done, *[(watermarked(image), t("preview")) for image in previews or []]]
 
     try:
         with closing(updates):  # type: ignore[type-var]

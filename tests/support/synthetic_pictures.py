@@ -1,15 +1,15 @@
-"""Pictures of at least 1024 px to run the pipeline on, and ways to spoil them."""
+"""Pictures to run the pipeline and the watermark on, and ways to spoil them."""
 
 import io
 import tarfile
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 
 def picture(seed: int, size: tuple[int, int] = (1024, 1536)) -> Image.Image:
-    """Soft blobs of colour, never white: RGB, a function of the seed."""
+    """Soft blobs of colour, never white: RGB, a function of the seed; at least 1024 px."""
     coarse = np.random.default_rng(seed).integers(0, 240, (6, 4, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BILINEAR)
 
@@ -50,3 +50,14 @@ def write_archive(path: Path, members: dict[str, bytes]) -> Path:
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     return path
+
+
+def scene(side: int, seed: int = 0) -> Image.Image:
+    """Soft colours, an outline, fine grain: a bit of everything that pictures have."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(40, 220, (6, 6, 3), np.uint8))
+    image = coarse.resize((side, side), Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((side // 4, side // 4, 3 * side // 4, 3 * side // 4), "orange", "black", 3)
+    grain = rng.normal(0, 3, (side, side, 3))
+    return Image.fromarray((np.asarray(image) + grain).clip(0, 255).astype(np.uint8))

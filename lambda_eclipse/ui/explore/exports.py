@@ -12,6 +12,7 @@ from PIL import Image
 
 from lambda_eclipse.explore import atlas
 from lambda_eclipse.explore import route as routes
+from lambda_eclipse.mark.marking import GIF, MP4, signed
 from lambda_eclipse.messages import StudioError
 from lambda_eclipse.ui.endpoint import takes_form
 from lambda_eclipse.ui.engine import Engine
@@ -113,13 +114,13 @@ class ExportActions:
             contents = [read_png(path, with_recipe) for path, _ in painted]
             played = routes.there_and_back(frames) if loop else frames
             files = {
-                "path.gif": routes.to_gif(played, float(fps)),
+                "path.gif": signed(routes.to_gif(played, float(fps)), GIF),
                 "path-sheet.png": write(routes.to_sheet(frames, SHEET_COLUMNS), None),
                 "path.json": routes.to_json(frames, mode).encode(),
                 "path.zip": routes.to_zip(frames, mode, contents),
             }
             try:
-                files["path.mp4"] = routes.to_mp4(played, float(fps))
+                files["path.mp4"] = signed(routes.to_mp4(played, float(fps)), MP4)
             except StudioError as error:  # not every build of OpenCV encodes MP4
                 gr.Info(translate(error.text), title=t("Note"))
         return gr.File(value=[visit.file(*file) for file in files.items()], visible=True)

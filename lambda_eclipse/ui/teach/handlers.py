@@ -14,6 +14,7 @@ from lambda_eclipse.ui.html import duration_text, progress_html
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.jobs import FinetunedDecoder
 from lambda_eclipse.ui.run import Update
+from lambda_eclipse.ui.saving import png_bytes
 from lambda_eclipse.ui.teach import jobs
 from lambda_eclipse.ui.visit import Visit
 
@@ -42,7 +43,7 @@ class TeachActions:
                 if update.payload:
                     visit.lesson = started = update.payload
                     before = _file(visit, "before", started.before)
-                    examples = [_file(visit, "seen", image) for image in started.examples]
+                    examples = [visit.file("seen.png", png_bytes(one)) for one in started.examples]
                     yield examples, before, gr.skip(), progress_html(update), gr.skip()
                 elif update.done:
                     yield self._finished(visit, update.result)

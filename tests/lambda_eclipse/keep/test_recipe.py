@@ -22,6 +22,7 @@ from lambda_eclipse.keep.recipe import KEYWORD, Recipe, read, write
 from lambda_eclipse.keep.reproduction import check, corners_of, point_of, reproduce
 from lambda_eclipse.keep.weight_checksums import _file_checksum, checksums
 from lambda_eclipse.manifest import write_manifest
+from lambda_eclipse.mark.watermark import add
 from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject
@@ -357,7 +358,7 @@ def test_the_hubs_cache_knows_the_checksums_of_large_files(tmp_path):
 def test_every_picture_is_marked_as_generated(kept, with_recipe):
     data = write(photo("red"), kept if with_recipe else None)
     with Image.open(io.BytesIO(data)) as image:
-        assert image.convert("RGB").tobytes() == photo("red").tobytes()
+        assert image.convert("RGB").tobytes() == add(photo("red")).tobytes()
         root = ElementTree.fromstring(image.info["xmp"].decode().strip("\ufeff"))
     name = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
     [mark] = [one.get(name) for one in root.iter() if one.get(name)]

@@ -16,6 +16,7 @@ from small_stack import write_stack
 from lambda_eclipse.keep import recipe as recipes
 from lambda_eclipse.keep.png import NoRecipeError
 from lambda_eclipse.keep.reproduction import reproduce
+from lambda_eclipse.mark.watermark import add
 from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request, Sampling
@@ -246,7 +247,7 @@ def test_pictures_are_those_of_the_studio_and_carry_their_recipe(
     )
     assert seed == 7 and "7, 8, 9" in note and meters.count("<meter") == 2 * (BATCH + 1)
     for index, ((path, _), picture) in enumerate(zip(gallery, wanted, strict=True)):
-        assert Image.open(path).tobytes() == picture.image.tobytes()
+        assert Image.open(path).tobytes() == add(picture.image).tobytes()
         recipe = recipes.read(path)
         assert (recipe.index, recipe.request.count) == (index, BATCH + 1)
         again = reproduce(engine.studio, recipe)
@@ -353,7 +354,7 @@ def test_the_real_pipeline_paints_an_order(
     assert len(gallery) == 3 and meters.count("<meter") == 6
     for path, _ in gallery:
         again = reproduce(studio, recipes.read(path))
-        assert again.image.tobytes() == Image.open(path).tobytes()
+        assert add(again.image).tobytes() == Image.open(path).tobytes()
 
 
 def test_a_visit_deletes_its_files_and_no_one_elses(
