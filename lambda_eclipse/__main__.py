@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
-from lambda_eclipse.mark.command import add_verify
+from lambda_eclipse.mark import command, marking
 from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.options import add_stack_options, sources
 from lambda_eclipse.request import (
@@ -114,10 +114,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, metavar="FILE", help="the PNG file")
     grid.set_defaults(run=_grid)
 
-    add_verify(commands, PROGRAM)
-    for command in (generate, grid):
-        add_stack_options(command)
-        add = command.add_argument
+    command.add_verify(commands, PROGRAM)
+    for painting in (generate, grid):
+        add_stack_options(painting)
+        add = painting.add_argument
         add("--seed", type=int, metavar="N", help=f"0 to {MAX_SEED}; equal seeds paint the same")
         steps, guidance = ("{} to {:g} (of the stack)".format(*of) for of in (STEPS, GUIDANCE))
         add("--steps", type=int, metavar="N", help=f"denoising steps, {steps}")
@@ -174,7 +174,6 @@ def _grid(options: argparse.Namespace) -> None:
 
 
 def _open(options: argparse.Namespace) -> Studio:
-    from lambda_eclipse.mark import marking
     from lambda_eclipse.pipeline import Studio
 
     marking.start(not options.no_mark)
