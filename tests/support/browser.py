@@ -1,5 +1,6 @@
 """The browser of the tests: find one, or install one (`python tests/support/browser.py`)."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from PIL import Image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -133,6 +136,11 @@ def install() -> None:
         if done.returncode == 0:
             return
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
+
+
+def pixels(file: bytes) -> bytes:
+    """The pixels of a picture file: signatures, and so files, differ each time."""
+    return Image.open(io.BytesIO(file)).tobytes()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from browser import leave, settle, visit
+from browser import leave, pixels, settle, visit
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
@@ -94,7 +94,7 @@ def test_a_dropped_png_restores_its_form_and_its_picture(context: BrowserContext
         expect(page.get_by_role("tab", name="Compose")).to_have_attribute("aria-selected", "true")
         expect(page.locator("#progress")).to_contain_text("Finished")
         again = page.locator("#gallery img").first.get_attribute("src")
-        assert urllib.request.urlopen(again).read() == saved
+        assert pixels(urllib.request.urlopen(again).read()) == pixels(saved)
         settle(page)
     page.get_by_role("tab", name="Keep").click()
     expect(page.locator("#restore-found")).to_contain_text("No differences")

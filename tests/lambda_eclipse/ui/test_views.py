@@ -7,7 +7,7 @@ import urllib.request
 from collections.abc import Callable
 
 import pytest
-from browser import generate, leave, name, put, settle, shot, upload, visit
+from browser import generate, leave, name, pixels, put, settle, shot, upload, visit
 from playwright.sync_api import Browser, Page, expect
 
 from lambda_eclipse.ui.widgets.examples import SUBJECTS
@@ -103,7 +103,7 @@ def test_a_picture_comes_back_from_its_file(chrome: Browser, url: str, tmp_path)
     shot(other, "restored")
     expect(other.locator("#history img")).to_have_count(1)
     again = other.locator("#history img").first.get_attribute("src")
-    assert urllib.request.urlopen(again).read() == saved.read_bytes()
+    assert pixels(urllib.request.urlopen(again).read()) == pixels(saved.read_bytes())
     other.get_by_role("tab", name="Compose").click()
     expect(other.locator("#prompt textarea")).to_have_value("a cat")
     expect(other.locator("#seen-note-1")).to_contain_text("concept card")
