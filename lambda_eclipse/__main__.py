@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
 from lambda_eclipse.mark import command, marking
-from lambda_eclipse.messages import StudioError, Text
-from lambda_eclipse.options import add_stack_options, sources
+from lambda_eclipse.messages import Text
+from lambda_eclipse.options import UsageError, add_stack_options, sources
 from lambda_eclipse.request import (
     GRID_SIDES,
     GUIDANCE,
@@ -30,9 +30,9 @@ from lambda_eclipse.request import (
     Request,
     Sampler,
     Sampling,
-    Subject,
     random_seed,
 )
+from lambda_eclipse.subject_options import MENTION_HELP, check_mentions, pair, picture, subject
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,10 +43,6 @@ if TYPE_CHECKING:
 PROGRAM = "python -m lambda_eclipse"
 ERROR = 2
 INTERRUPTED = 130
-
-
-class UsageError(StudioError):
-    """Wrong arguments."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NOUN=PATH",
-        help="a noun of the prompt and a picture of what it looks like; up to four times",
+        help="a noun of the prompt and a picture of what it looks like; up to four times"
+        + MENTION_HELP,
     )
     add("--canny", type=Path, metavar="PATH", help="a picture whose edges guide the composition")
     add("--count", type=int, default=1, metavar="N", help="number of pictures, seeds rising (1)")
@@ -105,9 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = grid.add_argument
     add("--prompt", required=True, metavar="TEXT", help="what to paint")
-    pair = "a noun of the prompt and two pictures"
-    add("--a", required=True, metavar="NOUN=PATH,PATH", help=f"subject A: {pair}")
-    add("--b", required=True, metavar="NOUN=PATH,PATH", help=f"subject B: {pair}")
+    versions = f"a noun of the prompt and two pictures{MENTION_HELP}"
+    add("--a", required=True, metavar="NOUN=PATH,PATH", help=f"subject A: {versions}")
+    add("--b", required=True, metavar="NOUN=PATH,PATH", help=f"subject B: {versions}")
     low, high = GRID_SIDES
     add("--size", type=int, default=5, metavar="N", help=f"pictures per side, {low} to {high} (5)")
     add("--mode", choices=get_args(Mode), default=MODE, help=f"straight line or arc ({MODE})")
@@ -128,34 +125,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _generate(options: argparse.Namespace) -> None:
-    subjects = tuple(_subject(*_noun_and_path(text)) for text in options.subject)
+    subjects = tuple(subject(text) for text in options.subject)
     request = Request(
         prompt=options.prompt,
         subjects=subjects,
-        canny=options.canny and _picture(options.canny, Text("edge picture")),
+        canny=options.canny and picture(options.canny, Text("edge picture")),
         seed=random_seed() if options.seed is None else options.seed,
         count=options.count,
         sampling=Sampling(options.steps, options.guidance, options.sampler),
     )
     request.check()  # before the models are read, which takes long
+    check_mentions(request.prompt, request.subjects)
     if options.out.exists() and not options.out.is_dir():
         raise UsageError("--out {path} is a file: use a folder.", path=options.out)
     pictures = _open(options).generate(request, on_step=_show_step)
     options.out.mkdir(parents=True, exist_ok=True)
-    paths = [options.out / f"{picture.seed}.png" for picture in pictures]
-    _save([picture.image for picture in pictures], paths)
-    for picture, path in zip(pictures, paths, strict=True):
-        _print_json(path, picture.seed, picture.seconds)
+    paths = [options.out / f"{painted.seed}.png" for painted in pictures]
+    _save([painted.image for painted in pictures], paths)
+    for painted, path in zip(pictures, paths, strict=True):
+        _print_json(path, painted.seed, painted.seconds)
 
 
 def _grid(options: argparse.Namespace) -> None:
     from lambda_eclipse.explore.contact_sheet import contact_sheet
 
-    a, b = _pair(options.a, "--a"), _pair(options.b, "--b")
+    a, b = pair(options.a, "--a"), pair(options.b, "--b")
     seed = random_seed() if options.seed is None else options.seed
     sampling = Sampling(options.steps, options.guidance, options.sampler)
-    for pair in zip(a, b, strict=True):
-        Request(options.prompt, pair, seed=seed, sampling=sampling).check()
+    for both in zip(a, b, strict=True):
+        Request(options.prompt, both, seed=seed, sampling=sampling).check()
+    check_mentions(options.prompt, (a[0], b[0]))
     if not GRID_SIDES[0] <= options.size <= GRID_SIDES[1]:
         low, high = GRID_SIDES
         raise UsageError(
@@ -167,7 +166,7 @@ def _grid(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     corners = studio.square(options.prompt, a, b, seed)
     rows = studio.grid(corners, options.size, options.mode, seed, sampling, _show_step)
-    sheet = contact_sheet([picture.image for row in rows for picture in row], options.size)
+    sheet = contact_sheet([cell.image for row in rows for cell in row], options.size)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     _save([sheet], [options.out])
     _print_json(options.out, seed, time.perf_counter() - began)
@@ -180,36 +179,6 @@ def _open(options: argparse.Namespace) -> Studio:
     return Studio.open(
         options.stack, options.device, lambda message: _show(f"{message} ..."), sources(options)
     )
-
-
-def _noun_and_path(text: str) -> tuple[str, str]:
-    noun, separator, path = text.partition("=")
-    if not separator or not noun.strip() or not path.strip():
-        raise UsageError("--subject {text}: use NOUN=PATH, such as cat=my_cat.jpg.", text=text)
-    return noun.strip(), path.strip()
-
-
-def _pair(text: str, option: str) -> tuple[Subject, Subject]:
-    noun, separator, paths = text.partition("=")
-    parts = [path.strip() for path in paths.split(",")]
-    if not separator or not noun.strip() or len(parts) != 2 or not all(parts):
-        raise UsageError(
-            "{option} {text}: use NOUN=PATH,PATH, such as dog=dog1.jpg,dog2.jpg.",
-            option=option,
-            text=text,
-        )
-    first, second = (_subject(noun.strip(), path) for path in parts)
-    return first, second
-
-
-def _subject(noun: str, path: str) -> Subject:
-    return Subject(noun, _picture(path, Text('picture of "{noun}"', noun=noun)))
-
-
-def _picture(path: str | Path, what: Text) -> Image.Image:
-    from lambda_eclipse.images import open_picture
-
-    return open_picture(Path(path).expanduser(), what)
 
 
 def _save(images: Sequence[Image.Image], paths: Sequence[Path]) -> None:

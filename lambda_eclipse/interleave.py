@@ -26,6 +26,18 @@ class Condition(NamedTuple):
     control: Tensor
 
 
+def per_mention(
+    spans: Sequence[Sequence[Span]], embeddings: Tensor, strengths: Sequence[float]
+) -> tuple[list[list[Span]], list[Tensor], list[list[float]]]:
+    """The arguments of `swap` for one prompt whose K subjects take one or more mentions each.
+
+    spans: of each subject's mentions. embeddings: (K, D). strengths: K numbers.
+    """
+    rows = [row for row, own in enumerate(spans) for _ in own]
+    flat = [span for own in spans for span in own]
+    return [flat], [embeddings[rows]], [[strengths[row] for row in rows]]
+
+
 def swap(
     states: Tensor,
     spans: Sequence[Sequence[Span]],
@@ -35,7 +47,8 @@ def swap(
     """Text states with each subject's embedding at every position of its noun's span.
 
     states: (B, L, D) text states; not changed.
-    spans: for each prompt, K token spans [start, end), not overlapping.
+    spans: for each prompt, K token spans [start, end), not overlapping. A subject with several
+        mentions comes once for each of them.
     embeddings: for each prompt, (K, D) image embeddings.
     strengths: for each prompt, K numbers s; the state becomes state + s · (embedding − state).
         None means 1: the embedding itself.

@@ -9,6 +9,10 @@ from lambda_eclipse import devices, stacks
 from lambda_eclipse.messages import StudioError
 
 
+class UsageError(StudioError):
+    """Wrong arguments."""
+
+
 def add_stack_options(parser: argparse.ArgumentParser) -> None:
     """Add --stack, --device, --prior, --decoder and --no-mark."""
     titles = " or ".join(f"{name}: {stack.title}" for name, stack in stacks.STACKS.items())

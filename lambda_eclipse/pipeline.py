@@ -23,8 +23,9 @@ from torch import Tensor
 from lambda_eclipse import interpolate, stacks
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.images import flatten, open_picture
-from lambda_eclipse.interleave import Condition, swap
+from lambda_eclipse.interleave import Condition, per_mention, swap
 from lambda_eclipse.masking import Prepared, prepare_subject
+from lambda_eclipse.mentions import subject_places
 from lambda_eclipse.messages import Text
 from lambda_eclipse.models import Models, load
 from lambda_eclipse.prior import draw_noise
@@ -44,7 +45,6 @@ from lambda_eclipse.request import (
 )
 
 if TYPE_CHECKING:
-    from lambda_eclipse.clip import Clip
     from lambda_eclipse.decoder import OnStep
     from lambda_eclipse.tokens import Span
 
@@ -100,7 +100,7 @@ class Studio:
         from this seed. Raises RequestError, SubjectError and PictureError.
         """
         request.check()
-        spans = _spans(self.models.clip, request.prompt, request.subjects)
+        spans = subject_places(self.models.clip.tokenizer, request)
         edges = self.edges(request)
         with self.models.encoders() as (clip, prior):
             condition = self.condition(request, spans, edges)
@@ -113,19 +113,19 @@ class Studio:
             return torch.cat(embeddings).float().cpu()
 
     def condition(
-        self, request: Request, spans: Sequence[Span], edges: Image.Image | None
+        self, request: Request, spans: Sequence[Sequence[Span]], edges: Image.Image | None
     ) -> Condition:
         """The prior's inputs for a request, its subjects swapped into the text states.
 
-        spans: token positions of its K subjects. edges: its edge map.
+        spans: of each of its K subjects, the token positions of its mentions. edges: its edge map.
         """
         clip, prior = self.models.clip, self.models.prior
         dtype = next(prior.parameters()).dtype
         subjects = [self.subject_embedding(subject) for subject in request.subjects]
         embeddings = torch.stack(subjects) if subjects else torch.empty(0, clip.embed_dim)  # (K, D)
-        strengths = [subject.strength for subject in request.subjects]
+        swapped = per_mention(spans, embeddings, [one.strength for one in request.subjects])
         text = clip.text([request.prompt])
-        states = swap(text.states, [spans], [embeddings], [strengths])  # (1, L, D)
+        states = swap(text.states, *swapped)  # (1, L, D)
         control = clip.image([edges]) if edges else clip.null_image()  # (1, D)
         return Condition(text.pooled.to(dtype), states.to(dtype), text.mask, control.to(dtype))
 
@@ -156,7 +156,7 @@ class Studio:
         for subjects in ((a[0], b[0]), (a[1], b[1])):
             request = Request(prompt, subjects, seed=seed)
             request.check()
-            _spans(self.models.clip, prompt, subjects)
+            subject_places(self.models.clip.tokenizer, request)
         with self.models.encoders():
             a, b = (
                 [replace(subject, embedding=self.subject_embedding(subject)) for subject in pair]
@@ -247,10 +247,3 @@ class Studio:
         seconds = (time.perf_counter() - began) / len(images)
         painted = zip(images, seeds, embeddings, strict=True)
         return [Picture(image, seed, seconds, embedding) for image, seed, embedding in painted]
-
-
-def _spans(clip: Clip, prompt: str, subjects: Sequence[Subject]) -> list[Span]:
-    """The token span of each subject's noun."""
-    return clip.tokenizer.assign(
-        prompt, [one.noun for one in subjects], [one.occurrence for one in subjects]
-    )

@@ -29,6 +29,9 @@ GRID_SIDES = (2, 9)
 # Thresholds on the gradient of 8-bit grey levels.
 CANNY_LOW, CANNY_HIGH, MAX_CANNY = 100, 200, 1000
 
+ALL: Literal["all"] = "all"  # mentions of a noun
+Occurrence = int | Literal["all"] | None
+
 # Ways between embeddings. Straight by default, as in the published script (`linear_interpolation`
 # of its interpolation.py); by our own measure that is smoother (`smoothness`, docs/results.md).
 Mode = Literal["lerp", "slerp"]
@@ -80,7 +83,7 @@ class Subject:
     strength: in [0, 2]; interpolates from the noun's states (0) to the picture's embedding (1).
     embedding: (D,) or (1, D), precomputed, replaces the picture.
     occurrence: index among the noun's mentions, as in `Tokenizer.occurrences`; None: the first
-    mention that no other subject uses.
+    mention that no other subject uses; ALL: every such mention, as in the published script.
     """
 
     noun: str
@@ -88,7 +91,7 @@ class Subject:
     mask: Image.Image | None = None
     strength: float = 1.0
     embedding: Tensor | None = None
-    occurrence: int | None = None
+    occurrence: Occurrence = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class Request:
                 raise no_picture(subject)
             strength = Text('strength of "{noun}"', noun=subject.noun)
             check_range(strength, subject.strength, *STRENGTH)
-            if subject.occurrence is not None:
+            if subject.occurrence is not None and subject.occurrence != ALL:
                 occurrence = Text('occurrence of "{noun}"', noun=subject.noun)
                 check_integer(occurrence, subject.occurrence, 0, MAX_OCCURRENCE)
         check_seed(self.seed)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lambda_eclipse.messages import StudioError, Text
-from lambda_eclipse.paper import MAX_SUBJECTS, TEXT_POSITIONS
+from lambda_eclipse.paper import TEXT_POSITIONS
 from lambda_eclipse.plurals import plurals
 
 Span = tuple[int, int]
@@ -120,59 +120,13 @@ class Tokenizer:
             '"{noun}" occurs {times} in the prompt, so there is no occurrence number {number}; '
             "mention it again or choose an earlier one.",
             noun=noun,
-            times=_times(len(visible)),
+            times=times(len(visible)),
             number=occurrence + 1,
         )
 
-    def assign(
-        self,
-        prompt: str,
-        nouns: Sequence[str],
-        occurrences: Sequence[int | None] | None = None,
-    ) -> list[Span]:
-        """One span for each of up to four nouns, none overlapping another, in the nouns' order.
-
-        A noun with an occurrence, an index in `occurrences`, takes that one. The others take the
-        first free one, so a noun used twice takes its first and second; longer nouns choose
-        first, so "teddy bear" and "bear" take one bear each. Raises SubjectError for a noun
-        without a free span.
-        """
-        if len(nouns) > MAX_SUBJECTS:
-            raise SubjectError(
-                "{count} subjects: use {most} at most.", count=len(nouns), most=MAX_SUBJECTS
-            )
-        wanted = [None] * len(nouns) if occurrences is None else list(occurrences)
-        taken: dict[int, Span] = {}
-
-        def is_free(span: Span) -> bool:
-            return not any(_overlap(span, other) for other in taken.values())
-
-        for index, (noun, occurrence) in enumerate(zip(nouns, wanted, strict=True)):
-            if occurrence is None:
-                continue
-            span = self.span(prompt, noun, occurrence)
-            if not is_free(span):
-                raise SubjectError(
-                    'Two subjects hold one place in the prompt, "{noun}": choose another '
-                    "occurrence for one of them.",
-                    noun=noun,
-                )
-            taken[index] = span
-        rest = [index for index in range(len(nouns)) if index not in taken]
-        for index in sorted(rest, key=lambda i: -len(_WORD.findall(self.clean(nouns[i])))):
-            visible = self.occurrences(prompt, nouns[index])
-            if not visible:
-                raise self._missing(prompt, nouns[index])
-            free = [span for span in visible if is_free(span)]
-            if not free:
-                raise SubjectError(
-                    '"{noun}" occurs {times} in the prompt and another subject holds its place; '
-                    "mention it once more, or give the two different nouns.",
-                    noun=nouns[index],
-                    times=_times(len(visible)),
-                )
-            taken[index] = free[0]
-        return [taken[index] for index in range(len(nouns))]
+    def words(self, noun: str) -> int:
+        """Number of words of a noun."""
+        return len(_WORD.findall(self.clean(noun)))
 
     def _pieces(self, text: str) -> Iterator[tuple[Span, list[int]]]:
         """The cleaned text's pre-tokens: characters [start, end) and token ids of each."""
@@ -189,7 +143,7 @@ class Tokenizer:
             position += len(ids)
         words = []
         for match in _WORD.finditer(text):
-            held = [span for chars, span in tokens if _overlap(chars, match.span())]
+            held = [span for chars, span in tokens if overlap(chars, match.span())]
             if held:
                 words.append(_Word(match.group(), match.span(), (held[0][0], held[-1][1])))
         return words
@@ -242,9 +196,11 @@ class Tokenizer:
         )
 
 
-def _overlap(a: Span, b: Span) -> bool:
+def overlap(a: Span, b: Span) -> bool:
+    """Whether two spans share a position."""
     return a[0] < b[1] and b[0] < a[1]
 
 
-def _times(count: int) -> Text:
+def times(count: int) -> Text:
+    """How often, in words."""
     return {1: Text("once"), 2: Text("twice")}.get(count) or Text("{count} times", count=count)

@@ -19,17 +19,20 @@ from lambda_eclipse.keep.png import (
     number,
     string,
 )
-from lambda_eclipse.request import SAMPLER, Request, Sampling, Subject
+from lambda_eclipse.request import ALL, SAMPLER, Request, Sampling, Subject
 
 
 def request_content(request: Request) -> dict[str, Any]:
     """The entries of a request whose subjects have embeddings, and the format that they need."""
+    # What older programs would paint differently, or not read.
+    is_new = request.sampling.sampler != SAMPLER
+    is_new |= any(subject.occurrence == ALL for subject in request.subjects)
     control = None
     if request.edges is not None:
         low, high = request.canny_low, request.canny_high
         control = {"edges": edges_text(request.edges), "low": low, "high": high}
     return {
-        "format": FIRST_FORMAT if request.sampling.sampler == SAMPLER else FORMAT,
+        "format": FORMAT if is_new else FIRST_FORMAT,
         "prompt": request.prompt,
         "subjects": [
             {
@@ -76,5 +79,7 @@ def _sampling(content: Any) -> Sampling:
 def _subject(content: Any) -> Subject:
     embedding = floats(string(content, "embedding"))
     noun, strength = string(content, "noun"), number(content, "strength")
-    occurrence = None if content.get("occurrence") is None else field(content, "occurrence", int)
+    occurrence = content.get("occurrence")
+    if occurrence not in (None, ALL):
+        occurrence = field(content, "occurrence", int)
     return Subject(noun, strength=strength, embedding=embedding, occurrence=occurrence)

@@ -9,11 +9,21 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse import paper
-from lambda_eclipse.request import CANNY_HIGH, CANNY_LOW, MAX_COUNT, MAX_SEED, SAMPLER, Sampling
+from lambda_eclipse.request import (
+    ALL,
+    CANNY_HIGH,
+    CANNY_LOW,
+    MAX_COUNT,
+    MAX_SEED,
+    SAMPLER,
+    Occurrence,
+    Sampling,
+)
 from lambda_eclipse.ui.endpoint import Form, parameter, repeated
 from lambda_eclipse.ui.i18n import t
 
 EDGES_OFF, EDGES_FROM_PICTURE, EDGES_DRAWN = "off", "picture", "drawing"
+FIRST_MENTION, ALL_MENTIONS = 0, -1  # of a noun in the prompt, in place of a number from 1
 STACK_DEFAULT = 0  # steps of a form that leaves steps and guidance to the stack
 
 STEPS_HELP = (
@@ -39,7 +49,7 @@ class SlotForm(Form):
     )
     strength: float = parameter("From 0 to 1.5, how far the noun becomes the subject.", 1)
     mention: float = parameter(
-        "Which mention of the noun in the prompt it is, from 1; 0 for the first.", 0
+        "Which mention of the noun in the prompt it is, from 1; 0: the first, -1: all of them.", 0
     )
 
     @property
@@ -49,6 +59,14 @@ class SlotForm(Form):
             raise ValueError("The slot is empty: add a picture.")
         return self.picture
 
+    @property
+    def occurrence(self) -> Occurrence:
+        """The mention as in `Subject`."""
+        mention = int(self.mention or FIRST_MENTION)
+        if mention == ALL_MENTIONS:
+            return ALL
+        return None if mention == FIRST_MENTION else mention - 1
+
     def cleaned(self) -> "SlotForm | None":
         """The slot with the values that a subject needs; None without a picture."""
         if not self.picture:
@@ -56,6 +74,13 @@ class SlotForm(Form):
         strength = 1.0 if self.strength is None else float(self.strength)
         noun = (self.noun or "").strip()
         return SlotForm(noun, self.picture, self.mask or None, strength, int(self.mention or 0))
+
+
+def mention_of(occurrence: Occurrence) -> int:
+    """The form's mention of a `Subject`'s occurrence."""
+    if occurrence == ALL:
+        return ALL_MENTIONS
+    return FIRST_MENTION if occurrence is None else int(occurrence) + 1
 
 
 EMPTY_SLOT = SlotForm("", None, None, 1.0, 0)

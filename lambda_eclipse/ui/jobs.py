@@ -80,7 +80,6 @@ def subject_of(studio: Studio, slot: SlotForm) -> Subject:
     from lambda_eclipse.keep.png import NoRecipeError
 
     noun = slot.noun or ""
-    occurrence = int(slot.mention) - 1 if slot.mention else None
     if slot.mask is None:
         try:
             card = read_card(slot.path)
@@ -88,9 +87,9 @@ def subject_of(studio: Studio, slot: SlotForm) -> Subject:
             pass
         else:
             subject = card.subject(studio.models)
-            return replace(subject, noun=noun, strength=slot.strength, occurrence=occurrence)
+            return replace(subject, noun=noun, strength=slot.strength, occurrence=slot.occurrence)
     mask = open_picture(slot.mask, Text("mask")) if slot.mask else None
-    return Subject(noun, slot.picture, mask, slot.strength, occurrence=occurrence)
+    return Subject(noun, slot.picture, mask, slot.strength, occurrence=slot.occurrence)
 
 
 def embedded(studio: Studio, run: Run, slot: SlotForm) -> Subject:

@@ -66,6 +66,28 @@ def test_generate(stack, here, capsys):
     assert sorted(p.name for p in (here / "results/new").iterdir()) == ["5.png", "6.png", "7.png"]
 
 
+DOGS = ["generate", *COMMON, "--prompt", "a hot dog stand next to a dog", "--out", "o"]
+
+
+def test_a_mention_is_chosen_where_it_is_open(stack, here, capsys, monkeypatch):
+    (here / "a#2=b.png").write_bytes((here / "cat.png").read_bytes())
+    asked = []
+    monkeypatch.setattr(
+        pipeline.Studio, "generate", lambda self, request, on_step: asked.append(request) or []
+    )
+    for named in ("dog#2=cat.png", "dog#all=a#2=b.png", "dog # 1=cat.png", "hot dog=a#2=b.png"):
+        assert main([*DOGS, "--subject", named]) == 0, capsys.readouterr().err
+    subjects = [request.subjects[0] for request in asked]
+    assert [(one.noun, one.occurrence) for one in subjects] == [
+        ("dog", 1),
+        ("dog", "all"),
+        ("dog", 0),
+        ("hot dog", None),
+    ]
+    asked.clear()
+    assert main([*DOGS, "--subject", "dog=cat.png", "--subject", "hot dog=hat.png"]) == 0
+
+
 def test_the_same_seed_paints_the_same_picture(stack, here, capsys):
     for out in ("one", "two"):
         assert main([*GENERATE, "--seed", "5", "--out", out]) == 0
@@ -106,6 +128,14 @@ def test_grid(stack, here, capsys):
         ([*GENERATE, *["--subject", "hat=hat.png"] * 3, "--out", "o"], "5 subjects"),
         (["generate", "--prompt", " ", "--out", "o"], "prompt is empty"),
         ([*GENERATE, "--out", "cat.png"], "is a file"),
+        (
+            [*DOGS, "--subject", "dog=cat.png"],
+            'dog#1 for "a hot [dog] stand next to", dog#2 for "next to a [dog]"; or dog#all',
+        ),
+        ([*DOGS, "--subject", "dog#3=cat.png"], "no occurrence number 3"),
+        ([*DOGS, "--subject", "dog#0=cat.png"], "dog#1"),
+        ([*DOGS, "--subject", "bird=cat.png"], "bird"),
+        ([*GRID, "--out", "o.png", "--prompt", "a cat, a cat and a hat"], "cat#2"),
         ([*GRID, "--out", "o.png", "--size", "1"], "--size 1"),
         ([*GRID, "--out", "o.png", "--mode", "other"], "--mode"),
         ([*GRID, "--out", "square.jpg"], ".png"),
@@ -181,7 +211,7 @@ def test_help(command, capsys):
     shown = capsys.readouterr().out
     assert exit_.value.code == 0 and "usage: python -m lambda_eclipse" in shown
     for word in {
-        "generate": ["NOUN=PATH", "--canny", "example:"],
+        "generate": ["NOUN=PATH", "NOUN#2", "NOUN#all", "--canny", "example:"],
         "grid": ["--mode", "Fig. 7"],
     }.get("".join(command), ["generate", "grid"]):
         assert word in shown

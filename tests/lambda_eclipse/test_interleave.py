@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lambda_eclipse.interleave import swap
+from lambda_eclipse.interleave import per_mention, swap
 
 D = 6
 
@@ -19,6 +19,17 @@ def test_swap_replaces_spans_and_nothing_else() -> None:
     expected[0, 4:7] = dog
     expected[1, 8] = hat
     assert torch.equal(new, expected)
+
+
+def test_a_subject_takes_the_place_of_all_its_mentions() -> None:
+    states, (cat, hat) = torch.randn(1, 9, D), torch.randn(2, D)
+    given = per_mention([[(1, 2), (4, 6)], [(7, 8)]], torch.stack([cat, hat]), [1.0, 0.5])
+    new = swap(states, *given)
+    expected = states.clone()
+    expected[0, 1] = expected[0, 4] = expected[0, 5] = cat
+    expected[0, 7] = torch.lerp(states[0, 7], hat, 0.5)
+    assert torch.equal(new, expected)
+    assert torch.equal(swap(states, *per_mention([], torch.empty(0, D), [])), states)
 
 
 def test_rows_without_subjects_are_left_alone() -> None:

@@ -122,6 +122,16 @@ def test_four_subjects_and_one_noun_twice(studio):
     assert not torch.equal(picture.embedding, turned.embedding)
 
 
+def test_a_subject_can_take_all_mentions_of_its_noun(studio):
+    """As in the published script; two subjects with one picture do the same."""
+    two = request(prompt="a cat and a cat", subjects=(CAT, CAT))
+    every, first = (
+        replace(two, subjects=(replace(CAT, occurrence=occurrence),)) for occurrence in ("all", 0)
+    )
+    assert torch.equal(studio.embed(every), studio.embed(two))
+    assert not torch.equal(studio.embed(every), studio.embed(first))
+
+
 def test_a_prepared_embedding_stands_for_the_picture(studio):
     kept = studio.subject_embedding(CAT)
     assert kept.shape == (DIM,) and not kept.requires_grad
@@ -247,6 +257,7 @@ def test_offloaded_encoders_give_the_same(studio):
         (request(subjects=(Subject(" ", photo("red")),)), RequestError, "Subject 1 has no noun"),
         (request(subjects=(Subject("cat"),)), RequestError, '"cat" has no picture'),
         (request(subjects=(replace(CAT, strength=3.0),)), RequestError, "strength"),
+        (request(subjects=(replace(CAT, occurrence="each"),)), RequestError, "occurrence of"),
         (request(subjects=(replace(CAT, picture=b"x"),)), PictureError, 'picture of "cat"'),
         (request(subjects=(replace(CAT, picture="no.png"),)), PictureError, "no.png"),
         (request(canny=b"x"), PictureError, "edge picture"),

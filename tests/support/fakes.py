@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lambda_eclipse import stacks
 from lambda_eclipse.images import flatten
+from lambda_eclipse.mentions import subject_places
 from lambda_eclipse.models import Models
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Picture, Request, Sampling
@@ -88,11 +89,7 @@ class FakeStudio(Studio):
     def embed(self, request: Request, prior_seed: int | None = None) -> Tensor:
         request.check()
         self.requests.append(request)
-        spans = self.models.clip.tokenizer.assign(
-            request.prompt,
-            [one.noun for one in request.subjects],
-            [one.occurrence for one in request.subjects],
-        )
+        spans = subject_places(self.models.clip.tokenizer, request)
         mixed = numbers(f"{request.prompt}{spans}")
         for subject in request.subjects:
             mixed = mixed + subject.strength * self.subject_embedding(subject)

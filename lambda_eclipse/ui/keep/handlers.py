@@ -21,6 +21,7 @@ from lambda_eclipse.ui.form import (
     ComposeForm,
     SlotForm,
     SlotsForm,
+    mention_of,
     slot_values,
 )
 from lambda_eclipse.ui.i18n import t, translate
@@ -160,8 +161,11 @@ def _form_of(visit: Visit, recipe: "Recipe", same_clip: bool) -> ComposeForm:
         weights = recipe.weights["clip"]
         card = Card(subject.noun, identicon(embedding), embedding, recipe.stack, weights)
         path = visit.file("subject.card.png", write_card(card))
-        mention = 0 if subject.occurrence is None else subject.occurrence + 1
-        slots.append(SlotForm(subject.noun, path, None, float(subject.strength), mention))
+        slots.append(
+            SlotForm(
+                subject.noun, path, None, float(subject.strength), mention_of(subject.occurrence)
+            )
+        )
     edges = request.edges
     return ComposeForm(
         request.prompt,

@@ -8,7 +8,7 @@ import gradio as gr
 
 from lambda_eclipse import paper
 from lambda_eclipse.ui.events import HEAVY, PRIVATE
-from lambda_eclipse.ui.form import SlotForm
+from lambda_eclipse.ui.form import ALL_MENTIONS, SlotForm
 from lambda_eclipse.ui.i18n import mark, t
 from lambda_eclipse.ui.subjects.editor import SubjectEditor
 from lambda_eclipse.ui.subjects.handlers import SubjectActions
@@ -95,9 +95,12 @@ def _slot(number: int) -> Slot:
         )
         mention = gr.Number(
             0,
-            label=t("Occurrence of subject {number} in the prompt, 0 for the first", number=number),
+            label=t(
+                "Occurrence of subject {number} in the prompt, 0 for the first, −1 for all",
+                number=number,
+            ),
             precision=0,
-            minimum=0,
+            minimum=ALL_MENTIONS,
             visible="hidden",
             elem_id=f"mention-{number}",
         )

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse.messages import StudioError
+from lambda_eclipse.ui.form import ALL_MENTIONS, FIRST_MENTION, SlotForm
 from lambda_eclipse.ui.i18n import t, translate
 
 # One listener on the component: its content is replaced with every typed letter.
@@ -26,15 +27,17 @@ element.addEventListener('click', (event) => {
 
 @dataclass(frozen=True)
 class Chip:
-    """One token. owner: the subject bound to it. choice: (subject, mention) that a click binds.
+    """One token, or a button behind all tokens. owner: the subject bound to it. choice: (subject,
+    mention) that a click binds, label: what that does, if not the usual.
 
-    Subjects count from 0, mentions from 1. cut: beyond the context length.
+    Subjects count from 0, mentions from 1, or `ALL_MENTIONS`. cut: beyond the context length.
     """
 
     text: str
     owner: int | None = None
     choice: tuple[int, int] | None = None
     cut: bool = False
+    label: str | None = None
 
 
 def read(
@@ -46,31 +49,35 @@ def read(
 ) -> tuple[list[Chip], list[str]]:
     """The chips of a prompt, and warnings: nouns missing, used twice, repeated, or cut off.
 
-    mentions: the mention that each noun is bound to, from 1; 0 for the first free one.
+    mentions: the mention that each noun is bound to, from 1; 0 for the first free one;
+    `ALL_MENTIONS`. Behind the tokens stand buttons that bind a noun to all its mentions, or to one.
     slots: the index of each subject's slot.
     """
+    from lambda_eclipse.mentions import places  # imports torch, which the page starts without
+
     pieces = tokenizer.pieces(prompt)
     warnings: list[str] = []
     limit = tokenizer.context_length - 2
     owners: dict[int, int] = {}
     choices: dict[int, tuple[int, int]] = {}
-    bound = [mention - 1 if mention else None for mention in mentions]
-    spans: dict[int, tuple[int, int]] = {}
+    bound = [SlotForm(mention=mention).occurrence for mention in mentions]
+    buttons: list[Chip] = []
+    spans: dict[int, list[tuple[int, int]]] = {}
     try:
-        spans = dict(enumerate(tokenizer.assign(prompt, nouns, bound)))
+        spans = dict(enumerate(places(tokenizer, prompt, nouns, bound)))
     except StudioError as error:
         warnings.append(translate(error.text))
         for index, noun in enumerate(nouns):  # what can be bound is shown all the same
             try:
-                spans[index] = tokenizer.assign(prompt, [noun], [bound[index]])[0]
+                spans[index] = places(tokenizer, prompt, [noun], [bound[index]])[0]
             except StudioError as other:
                 line = translate(other.text)
                 warnings += [line] * (line not in warnings)
-    for index, span in spans.items():
+    for index, own in spans.items():
         found = tokenizer.occurrences(prompt, nouns[index])
         for mention, (start, end) in enumerate(found, start=1):
             choices.update((at, (slots[index], mention)) for at in range(start, end))
-        owners.update((at, slots[index]) for at in range(*span))
+        owners.update((at, slots[index]) for span in own for at in range(*span))
         same = sum(other.strip().lower() == nouns[index].strip().lower() for other in nouns)
         if len(found) > same and not mentions[index]:
             warnings.append(
@@ -80,8 +87,10 @@ def read(
                     count=len(found),
                 )
             )
-        word = tokenizer.words_at(prompt, span)
-        if _letters(word) != _letters(nouns[index]):
+        if len(found) > same == 1:
+            buttons.append(_switch(nouns[index], slots[index], mentions[index]))
+        words = dict.fromkeys(tokenizer.words_at(prompt, span) for span in own)
+        for word in [one for one in words if _letters(one) != _letters(nouns[index])]:
             warnings.append(
                 t(
                     "“{noun}” is plural in the prompt (“{word}”): all instances look alike.",
@@ -103,7 +112,16 @@ def read(
         owner = owners.get(at)
         choice = choices.get(at) if owner is None else None
         chips.append(Chip(text, owner, choice, at > limit))
-    return chips, warnings
+    return chips + buttons, warnings
+
+
+def _switch(noun: str, slot: int, mention: int) -> Chip:
+    """The button that binds a subject to all mentions of its noun, or back to the first."""
+    if mention == ALL_MENTIONS:
+        label = t("Use only one “{word}” as subject {number}", word=noun, number=slot + 1)
+        return Chip(t("only one “{word}”", word=noun), choice=(slot, FIRST_MENTION), label=label)
+    label = t("Use every “{word}” as subject {number}", word=noun, number=slot + 1)
+    return Chip(t("all “{word}”", word=noun), choice=(slot, ALL_MENTIONS), label=label)
 
 
 def strip_html(chips: Sequence[Chip], warnings: Sequence[str] = ()) -> str:
@@ -133,10 +151,8 @@ def _chip(chip: Chip) -> str:
         )
     if chip.choice is not None:
         subject, mention = chip.choice
-        label = escape(
-            t("Use this “{word}” as subject {number}", number=subject + 1, word=chip.text),
-            quote=True,
-        )
+        usual = t("Use this “{word}” as subject {number}", number=subject + 1, word=chip.text)
+        label = escape(chip.label or usual, quote=True)
         return (
             f'<button type="button" class="le-chip le-bind le-b{subject}" title="{label}" '
             f'aria-label="{label}" data-subject="{subject}" data-mention="{mention}">{text}'

@@ -170,6 +170,11 @@ def test_the_mention_a_subject_is_bound_to_comes_back(studio):
     two = request(prompt="a cat and a cat in a hat", subjects=(replace(CAT, occurrence=1), HAT))
     recipe = Recipe.from_json(Recipe.from_request(studio, two).to_json())
     assert [subject.occurrence for subject in recipe.request.subjects] == [1, None]
+    assert json.loads(recipe.to_json())["format"] == 1
+    every = replace(two, subjects=(replace(CAT, occurrence="all"), HAT))
+    of_all = Recipe.from_json(Recipe.from_request(studio, every).to_json())
+    assert [subject.occurrence for subject in of_all.request.subjects] == ["all", None]
+    assert json.loads(of_all.to_json())["format"] == 2
     here = studio.embed(two)
     assert torch.equal(studio.embed(recipe.request), here)
     elsewhere = replace(two, subjects=(CAT, HAT))

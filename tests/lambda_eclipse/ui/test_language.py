@@ -19,6 +19,7 @@ from gradio_client.exceptions import AppError
 from playwright.sync_api import Browser, expect
 from repository import ROOT
 
+from lambda_eclipse.mentions import assign
 from lambda_eclipse.messages import StudioError
 from lambda_eclipse.ui.browser.scripts import NAMES
 from lambda_eclipse.ui.engine import Engine
@@ -201,9 +202,9 @@ def test_answers_are_in_the_language_of_the_request(demo: gr.Blocks, code: str) 
 def test_messages_of_the_core_are_translated(engine: Engine) -> None:
     tokenizer = engine.studio.models.clip.tokenizer
     with pytest.raises(StudioError) as missing:
-        tokenizer.assign("a guitar", ["gitar"])
+        assign(tokenizer, "a guitar", ["gitar"])
     with pytest.raises(StudioError) as taken:
-        tokenizer.assign("a cat", ["cat", "cat"])
+        assign(tokenizer, "a cat", ["cat", "cat"])
     with language.override("de"):
         assert translate(missing.value.text).endswith("Meintest du „guitar“?")
         assert translate(taken.value.text).startswith("„cat“ kommt im Prompt einmal vor")

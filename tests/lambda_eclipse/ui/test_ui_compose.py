@@ -19,12 +19,13 @@ from lambda_eclipse.keep.reproduction import reproduce
 from lambda_eclipse.mark.watermark import add
 from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
-from lambda_eclipse.request import Request, Sampling
+from lambda_eclipse.request import ALL, Request, Sampling
 from lambda_eclipse.stacks import STACKS
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.handlers import ComposeActions
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.form import (
+    ALL_MENTIONS,
     EDGES_DRAWN,
     EDGES_FROM_PICTURE,
     EDGES_OFF,
@@ -34,13 +35,14 @@ from lambda_eclipse.ui.form import (
     SlotsForm,
 )
 from lambda_eclipse.ui.jobs import subject_of
+from lambda_eclipse.ui.keep.handlers import KeepActions
 from lambda_eclipse.ui.results.handlers import ResultsActions
 from lambda_eclipse.ui.subjects import jobs as subject_jobs
 from lambda_eclipse.ui.subjects.brush import mask_of_canvas, with_mask
 from lambda_eclipse.ui.subjects.handlers import SubjectActions, file_stem
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.edges import EdgesActions, canvas_of_map, map_of_canvas
-from lambda_eclipse.ui.widgets.token_strip import read
+from lambda_eclipse.ui.widgets.token_strip import read, strip_html
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +164,19 @@ def test_file_names_come_from_letters_only() -> None:
 def test_the_strip_shows_who_is_where_and_what_is_wrong(engine: Engine) -> None:
     tokenizer = engine.studio.models.clip.tokenizer
     chips, warnings = read(tokenizer, "a cat and a cat", ["cat"], [0], [2])
-    assert [chip.owner for chip in chips] == [None, 2, None, None, None]
+    assert [chip.owner for chip in chips] == [None, 2, None, None, None, None]
+    assert (chips[5].text, chips[5].choice) == ("all “cat”", (2, ALL_MENTIONS))
+    assert 'aria-label="Use every “cat” as subject 3" data-subject="2" data-mention="-1"' in (
+        strip_html(chips)
+    )
     assert chips[4].choice == (2, 2) and "occurs 2 times" in warnings[0]
     chips, warnings = read(tokenizer, "a cat and a cat", ["cat"], [2], [2])
     assert chips[4].owner == 2 and chips[1].choice == (2, 1) and not warnings
-    assert not read(tokenizer, "a cat and a cat", ["cat", "cat"], [0, 0], [0, 1])[1]
+    chips, warnings = read(tokenizer, "a cat and a cat", ["cat"], [ALL_MENTIONS], [2])
+    assert [chip.owner for chip in chips] == [None, 2, None, None, 2, None] and not warnings
+    assert (chips[5].text, chips[5].choice) == ("only one “cat”", (2, 0))
+    chips, warnings = read(tokenizer, "a cat and a cat", ["cat", "cat"], [0, 0], [0, 1])
+    assert not warnings and len(chips) == 5
     for prompt, nouns, said in (
         ("a dog", ["cat"], "does not mention"),
         ("a cat", ["cat", "cat"], "another subject"),
@@ -185,6 +195,10 @@ def test_a_click_binds_a_subject_to_a_mention(engine: Engine, visit: Visit, phot
     generate(engine, visit, "a cat and a cat", ("cat", photo, None, 0.5, 2))
     [subject] = engine.studio.requests[-1].subjects
     assert (subject.occurrence, subject.strength) == (1, 0.5)
+    generate(engine, visit, "a cat and a cat", ("cat", photo, None, 1, ALL_MENTIONS))
+    assert engine.studio.requests[-1].subjects[0].occurrence == ALL
+    restored = KeepActions(engine).restore(visit, visit.gallery[0].path)
+    assert restored[5] == ALL_MENTIONS
 
 
 def test_the_risk_and_the_cost_are_told_before(engine: Engine, photo: str) -> None:

@@ -15,6 +15,7 @@ from small_features import EDGES_PX
 from small_stack import DIM, write_clip
 
 from lambda_eclipse.clip import Clip
+from lambda_eclipse.mentions import assign
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import Request
 from lambda_eclipse.stacks import STACKS
@@ -78,7 +79,7 @@ def test_features_are_what_clip_makes_of_the_examples(world: Path) -> None:
         for name, value in expected.items():
             assert found[name].dtype == np.float16 and found[name].shape == value.shape, name
             assert np.allclose(found[name], value.numpy(), atol=5e-3), name
-        spans = clip.tokenizer.assign(example.caption, [noun.text for noun in example.nouns])
+        spans = assign(clip.tokenizer, example.caption, [noun.text for noun in example.nouns])
         assert [tuple(span) for span in found["spans"]] == spans
         assert found["key"].tolist() == [key_of(example.caption)]
         tokens += len(found["states"])

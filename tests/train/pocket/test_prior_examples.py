@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lambda_eclipse.interleave import swap
+from lambda_eclipse.mentions import assign
 from lambda_eclipse.pocket.embedding import places
 from lambda_eclipse.pocket.tower import SEMANTIC
 from train.pocket.prior.examples import CODE, WEAKENED, Examples, Shown, disguise, unoccluded
@@ -35,7 +36,7 @@ def test_subjects_replace_their_own_words(examples: Examples) -> None:
     batch = examples.collate(shown)
     assert torch.equal(batch.text.pooled, words.text.pooled)
     for row, (i, example) in enumerate(zip(index, shown, strict=True)):
-        spans = clip.tokenizer.assign(rows[i].caption, rows[i].nouns)
+        spans = assign(clip.tokenizer, rows[i].caption, rows[i].nouns)
         assert [subject.span for subject in example.subjects] == spans
         for k, subject in enumerate(example.subjects):
             of_its_look = [examples.view(*rows[i].subjects[k], view) for view in (0, 1)]
@@ -62,7 +63,7 @@ def test_disguised_captions_name_something_else(examples: Examples) -> None:
     for row in rows:
         caption, words = disguise(row, examples.nouns, random.Random(1))
         assert len(words) == len(row.nouns)
-        examples.clip.tokenizer.assign(caption, words)  # each word is in it, once per subject
+        assign(examples.clip.tokenizer, caption, words)  # each word is in it, once per subject
         assert caption != row.caption or words == list(row.nouns)
     index = next(i for i, row in enumerate(rows) if len(row.nouns) == 1)
     shown = examples.example("train", index, {0: 1.0}, random.Random(0), disguise_share=1.0)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sampled_scenes import SAMPLED, SIDES, pixels, sampled
 
+from lambda_eclipse.mentions import assign
 from lambda_eclipse.tokens import Tokenizer
 from train.world import scenes as scene_module
 from train.world.concepts import CONCEPTS
@@ -152,7 +153,7 @@ def test_the_tokenizer_finds_every_noun_in_its_caption(tokenizer: Tokenizer, sid
             pieces = "".join(tokenizer.pieces(scene.caption)[start - 1 : end - 1])
             assert pieces == "".join(tokenizer.pieces(noun))
         # Templates name their subjects in order, so the spans must come in that order too.
-        spans = tokenizer.assign(scene.caption, scene.nouns)
+        spans = assign(tokenizer, scene.caption, scene.nouns)
         assert spans == sorted(spans), scene.caption
 
 
@@ -183,7 +184,7 @@ def test_every_word_for_a_concept_is_found_in_every_template(tokenizer: Tokenize
             chosen = tuple(rng.choice(pool) for pool in fitting)
             if len({s.noun for s in chosen}) == len(chosen):
                 scene = compose("key", rng, relation, place, chosen)
-                assert tokenizer.assign(scene.caption, scene.nouns)
+                assert assign(tokenizer, scene.caption, scene.nouns)
 
 
 def test_no_word_stands_for_two_concepts() -> None:

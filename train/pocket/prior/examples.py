@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lambda_eclipse.clip import Clip, TextFeatures
 from lambda_eclipse.interleave import swap
+from lambda_eclipse.mentions import assign
 from lambda_eclipse.paper import MAX_SUBJECTS
 from lambda_eclipse.pocket.embedding import LAYOUT, places
 from lambda_eclipse.pocket.tower import SEMANTIC
@@ -144,7 +145,7 @@ class Examples:
         complete = sum(shown.values()) == len(nouns)  # all at full strength
         if disguise_share and complete and rng.random() < disguise_share:
             caption, nouns = disguise(row, self.nouns, rng)
-        spans = self.clip.tokenizer.assign(caption, nouns)
+        spans = assign(self.clip.tokenizer, caption, nouns)
         subjects = tuple(
             Shown(k, spans[k], self.view(*row.subjects[k], rng.randrange(VIEWS)), strength)
             for k, strength in shown.items()
