@@ -17,7 +17,7 @@ from small_stack import DIM, write_stack
 
 from lambda_eclipse.images import PictureError
 from lambda_eclipse.keep.card import CARD_KEYWORD, Card, read_card, write_card
-from lambda_eclipse.keep.png import MAX_TEXT, NewerRecipeError, NoRecipeError, RecipeError
+from lambda_eclipse.keep.png import FORMAT, MAX_TEXT, NewerRecipeError, NoRecipeError, RecipeError
 from lambda_eclipse.keep.recipe import KEYWORD, Recipe, read, write
 from lambda_eclipse.keep.reproduction import check, corners_of, point_of, reproduce
 from lambda_eclipse.keep.weight_checksums import _file_checksum, checksums
@@ -585,7 +585,7 @@ def test_wrong_cards(card, png):
         with pytest.raises(RecipeError, match="card in this picture is damaged"):
             read_card(with_text(json.dumps({**json.loads(text), name: value}), CARD_KEYWORD))
     with pytest.raises(NewerRecipeError):
-        read_card(with_text(json.dumps({**json.loads(text), "format": 2}), CARD_KEYWORD))
+        read_card(with_text(json.dumps({**json.loads(text), "format": FORMAT + 1}), CARD_KEYWORD))
     with pytest.raises(RecipeError):
         read_card(with_text("{", CARD_KEYWORD))
     whole = write_card(card)
