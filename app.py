@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,8 +10,10 @@ try:  # Spaces that lend a GPU per call need this before anything imports torch.
 except ImportError:
     spaces = None
 
+from lambda_eclipse import terminal
 from lambda_eclipse.mark import marking
 from lambda_eclipse.mark.keys import MarkError
+from lambda_eclipse.messages import Report, Text
 from lambda_eclipse.options import add_stack_options, sources
 from lambda_eclipse.ui.compose.jobs import warm_up
 from lambda_eclipse.ui.engine import Engine
@@ -41,10 +42,14 @@ def main() -> None:
     """Start loading the stack, and serve the page meanwhile."""
     chosen = options()
 
-    def open_studio(progress: Callable[[str], None]) -> Any:
+    def open_studio(progress: Report) -> Any:
         from lambda_eclipse.pipeline import Studio
 
-        return Studio.open(chosen.stack, chosen.device, progress, sources(chosen))
+        def report(message: str | Text) -> None:
+            terminal.show_line(message)
+            progress(message)
+
+        return Studio.open(chosen.stack, chosen.device, report, sources(chosen), chosen.newest)
 
     lends_gpu = bool(spaces and os.environ.get("SPACES_ZERO_GPU"))
     engine = Engine(

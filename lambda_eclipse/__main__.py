@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
+from lambda_eclipse import terminal
 from lambda_eclipse.mark import command, marking
 from lambda_eclipse.messages import Text
 from lambda_eclipse.options import UsageError, add_stack_options, sources
@@ -177,7 +178,7 @@ def _open(options: argparse.Namespace) -> Studio:
 
     marking.start(not options.no_mark)
     return Studio.open(
-        options.stack, options.device, lambda message: _show(f"{message} ..."), sources(options)
+        options.stack, options.device, terminal.show_line, sources(options), options.newest
     )
 
 
@@ -195,17 +196,12 @@ def _print_json(path: Path, seed: int, seconds: float) -> None:
     print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
-def _show(message: str) -> None:
-    """Show progress to people; print nothing if a program reads stderr."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{message}", end="", file=sys.stderr, flush=True)
-
-
 def _show_step(info: StepInfo) -> None:
     first = info.index_of_batch_start + 1
     last = first + info.count - 1
     end = "\n" if last == info.total and info.step == info.steps else ""
-    _show(f"picture {first} to {last} of {info.total}, step {info.step} of {info.steps}{end}")
+    line = f"picture {first} to {last} of {info.total}, step {info.step} of {info.steps}"
+    terminal.show(line, end)
 
 
 def _quiet_libraries() -> None:

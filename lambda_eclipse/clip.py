@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from lambda_eclipse import clip_pair
 from lambda_eclipse.clip_model import (
     CONFIG_NAME,
     build,
@@ -26,11 +27,14 @@ from lambda_eclipse.clip_model import (
     text_tower,
     tokenizer_of,
 )
+from lambda_eclipse.layouts import OPEN_CLIP, network_file
 from lambda_eclipse.manifest import verify
+from lambda_eclipse.state_dicts import load_module
+from lambda_eclipse.tensor_files import entries
 from lambda_eclipse.tokens import TokenBatch, Tokenizer
-from lambda_eclipse.weights import load_module, read_json
+from lambda_eclipse.weights import read_json
 
-WEIGHTS_NAME = "open_clip_model.safetensors"
+WEIGHTS_NAME = OPEN_CLIP[0]
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,15 @@ class Clip(nn.Module):
         dtype: torch.dtype = torch.float32,
         manifest: Path | None = None,
     ) -> Clip:
-        """Load open_clip_config.json and the weights beside it, strictly; frozen.
+        """Load a folder in any layout of a CLIP (`layouts`), strictly; frozen.
 
         manifest: checksums to verify first. Raises WeightsError naming the file.
         """
         path = Path(path)
         if manifest is not None:
             verify(manifest, path)
-        cfg = read_json(path / CONFIG_NAME)
+        in_towers = clip_pair.is_in(path)
+        cfg = clip_pair.read_config(path) if in_towers else read_json(path / CONFIG_NAME)
         settings = model_cfg(cfg, str(path / CONFIG_NAME))
         # Towers from timm compute constants when built, so they need a real device; on the meta
         # device the others skip the slow random initialisation.
@@ -111,7 +116,9 @@ class Clip(nn.Module):
         with torch.device("cpu" if is_timm else "meta"):
             model = build(settings, dtype)
         types = {name: tensor.dtype for name, tensor in model.state_dict().items()}
-        load_module(model, path / WEIGHTS_NAME, device, types.__getitem__)
+        weights = network_file(path, OPEN_CLIP)
+        found = clip_pair.find(path, dtype == torch.float16) if in_towers else entries(weights)
+        load_module(model, found, path if in_towers else weights, device, types.__getitem__)
         tower = text_tower(model)
         if tower.attn_mask is not None and tower.attn_mask.is_meta:
             tower.attn_mask = causal_mask(tower.context_length)  # not in the weights file

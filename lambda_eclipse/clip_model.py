@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lambda_eclipse.layouts import OPEN_CLIP_CONFIG
 from lambda_eclipse.networks import MODULES
 from lambda_eclipse.tokens import Tokenizer
 from lambda_eclipse.weights import WeightsError, missing_file
 
-CONFIG_NAME = "open_clip_config.json"
+CONFIG_NAME = OPEN_CLIP_CONFIG
 
 
 def model_cfg(cfg: Mapping[str, Any], where: str) -> dict[str, Any]:

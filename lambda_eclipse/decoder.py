@@ -95,7 +95,8 @@ class Decoder:
         root = Path(path)
         if manifest is not None:
             verify(manifest, root)
-        unet, movq = (read_model(root / name, dtype) for name in ("unet", "movq"))
+        home = "cpu" if offload else device
+        unet, movq = (read_model(root / name, dtype, home) for name in ("unet", "movq"))
         scheduler = read_json(root / "scheduler" / "scheduler_config.json")
         return cls(unet, movq, scheduler, device, offload)
 

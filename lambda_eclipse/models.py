@@ -12,12 +12,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from lambda_eclipse import devices
+from lambda_eclipse import devices, locations
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.decoder import Decoder
+from lambda_eclipse.locations import Place
+from lambda_eclipse.messages import Report, Text
 from lambda_eclipse.prior import Prior
-from lambda_eclipse.stacks import PATTERNS, Part, Stack, manifest_of, source_of, variable
-from lambda_eclipse.weights import WeightsError, resolve
+from lambda_eclipse.stacks import Part, Stack, manifest_of, source_of
+from lambda_eclipse.weights import WeightsError
 
 T = TypeVar("T")
 
@@ -27,8 +29,8 @@ class Models:
     """The loaded networks of a stack, frozen, in evaluation mode.
 
     offload: encoders stay in main memory, so use them within `encoders()`; the decoder moves its
-    own networks. sources: replacements of the row's sources. digests: checksums of parts without
-    a source, such as a finetuned decoder.
+    own networks. sources: replacements of the row's sources. instead: why it is not the stack that
+    was wanted. digests: checksums of parts without a source, such as a finetuned decoder.
     """
 
     clip: Clip
@@ -38,6 +40,7 @@ class Models:
     device: torch.device
     offload: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
+    instead: Text | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
 
     @contextmanager
@@ -66,14 +69,17 @@ class Models:
 def load(
     stack: Stack,
     device: torch.device | str,
-    progress: Callable[[str], None] | None = None,
+    progress: Report | None = None,
     *,
     sources: Mapping[str, str] | None = None,
+    newest: bool = False,
 ) -> Models:
     """Load a stack's networks: half precision on CUDA, single on the CPU and on MPS.
 
     sources: replacements of the row's ("clip", "prior", "decoder"). progress: called with a
-    sentence before each part. Raises WeightsError for a missing, damaged or unfitting part.
+    sentence before each part and while one is downloaded; what it raises stops the loading.
+    newest: ask the hub for newer files. Raises WeightsError for a missing, damaged or unfitting
+    part.
     """
     report = progress or (lambda message: None)
     device = torch.device(device)
@@ -81,10 +87,12 @@ def load(
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     offload = device.type == "cuda" and devices.cuda_gib(device) < stack.resident_cuda_gib
     home = torch.device("cpu") if offload else device
+    places = locations.folders(stack, sources, dtype == torch.float16, report, newest)
+    used = {**(sources or {}), **_chosen(stack, places, sources)}
 
     def read(part: Part, title: str, reader: Callable[[Path, Path | None], T]) -> T:
         report(f"reading {title}")
-        return reader(_folder(stack, part, sources), manifest_of(stack, part, sources))
+        return reader(places[part].folder, manifest_of(stack, part, used))
 
     clip = read("clip", "CLIP", lambda *of: Clip.from_folder(of[0], home, dtype, of[1]))
     prior = read("prior", "the prior", lambda *of: Prior.from_folder(of[0], home, dtype, of[1]))
@@ -96,25 +104,22 @@ def load(
         lambda *of: Decoder.from_folder(of[0], device, dtype, of[1], offload=offload),
     )
     _check_width("decoder", decoder.embed_dim, clip)
-    models = Models(clip, prior, decoder, stack, device, offload, dict(sources or {}))
+    models = Models(clip, prior, decoder, stack, device, offload, used)
     report("warming up")
     with models.encoders() as (encoder, _), torch.no_grad():
         encoder.null_image()  # computed once, for all requests
     return models
 
 
-def _folder(stack: Stack, part: Part, sources: Mapping[str, str] | None) -> Path:
-    try:
-        return resolve(source_of(stack, part, sources), patterns=PATTERNS[part])
-    except WeightsError as error:
-        raise WeightsError(
-            "The {part} of the {stack} stack was not found. {error} Set {variable} to use another "
-            "folder.",
-            part=part,
-            stack=stack.name,
-            error=error.text,
-            variable=variable(stack, part),
-        ) from error
+def _chosen(
+    stack: Stack, places: Mapping[Part, Place], sources: Mapping[str, str] | None
+) -> dict[str, str]:
+    """The sources that are not those of `source_of`."""
+    return {
+        part: place.source
+        for part, place in places.items()
+        if place.source != source_of(stack, part, sources)
+    }
 
 
 def _check_width(part: Part, width: int, clip: Clip) -> None:

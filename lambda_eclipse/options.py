@@ -14,7 +14,7 @@ class UsageError(StudioError):
 
 
 def add_stack_options(parser: argparse.ArgumentParser) -> None:
-    """Add --stack, --device, --prior, --decoder and --no-mark."""
+    """Add --stack, --device, --prior, --decoder, --newest and --no-mark."""
     titles = " or ".join(f"{name}: {stack.title}" for name, stack in stacks.STACKS.items())
     parser.add_argument(
         "--stack",
@@ -32,6 +32,9 @@ def add_stack_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--prior", metavar="FOLDER", help="use this prior instead of the stack's")
     parser.add_argument("--decoder", metavar="FOLDER", help="use this decoder instead")
+    parser.add_argument(
+        "--newest", action="store_true", help="ask the hub for newer weights than the pinned ones"
+    )
     parser.add_argument("--no-mark", action="store_true", help="do not mark pictures as generated")
 
 

@@ -5,14 +5,13 @@ Page, command line and Python call the same methods:
     studio = Studio.open()
     [picture] = studio.generate(Request("a cat on the beach", (Subject("cat", "my_cat.jpg"),)))
 
-Letters: N pictures, D embedding width, K subjects, L text positions. All randomness comes from
-a request's seed.
+Letters: N pictures, D embedding width, K subjects, L text positions. Randomness: the seeds.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lambda_eclipse import interpolate, stacks
+from lambda_eclipse import interpolate
 from lambda_eclipse.canny import edge_map
 from lambda_eclipse.images import flatten, open_picture
 from lambda_eclipse.interleave import Condition, per_mention, swap
 from lambda_eclipse.masking import Prepared, prepare_subject
 from lambda_eclipse.mentions import subject_places
-from lambda_eclipse.messages import Text
-from lambda_eclipse.models import Models, load
+from lambda_eclipse.messages import Report, Text
+from lambda_eclipse.models import Models
+from lambda_eclipse.opening import load_stack
 from lambda_eclipse.prior import draw_noise
 from lambda_eclipse.request import (
     GRID_SIDES,
@@ -60,11 +60,12 @@ class Studio:
         cls,
         stack: str = "auto",
         device: str = "auto",
-        progress: Callable[[str], None] | None = None,
+        progress: Report | None = None,
         sources: Mapping[str, str] | None = None,
+        newest: bool = False,
     ) -> Studio:
-        """Load a stack; `sources` and errors as in `stacks.choose` and `models.load`."""
-        return cls(load(*stacks.choose(stack, device), progress, sources=sources))
+        """Load a stack as `opening.load_stack` does."""
+        return cls(load_stack(stack, device, progress, sources, newest))
 
     def prepare(self, subject: Subject) -> Prepared:
         """A subject cut out and centred on white, the image encoder's input (Sec. 3.2)."""

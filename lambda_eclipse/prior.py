@@ -24,12 +24,14 @@ from torch import Tensor, nn
 
 from lambda_eclipse import paper
 from lambda_eclipse.cpu_linear import Linear
+from lambda_eclipse.layouts import NETWORK, network_file
 from lambda_eclipse.manifest import verify
+from lambda_eclipse.state_dicts import load_module
 from lambda_eclipse.transformer import Block
-from lambda_eclipse.weights import WeightsError, load_module, read_json, save_fp16, write_json
+from lambda_eclipse.weights import WeightsError, read_json, save_fp16, write_json
 
 CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "diffusion_pytorch_model.safetensors"
+WEIGHTS_NAME = NETWORK[0]
 
 # Keys of the published configuration that would change the architecture with any other value. All
 # other keys describe file formats or parts that this prior does not have.
@@ -197,7 +199,8 @@ class Prior(nn.Module):
         config = PriorConfig.from_dict(read_json(config_path), str(config_path))
         with torch.device("meta"):
             prior = cls(config)
-        load_module(prior, path / WEIGHTS_NAME, device, dtype)
+        weights = network_file(path, half=dtype == torch.float16)
+        load_module(prior, weights, device=device, dtype=dtype)
         return prior.eval()
 
     def save(self, folder: str | Path) -> None:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from lambda_eclipse import devices, paper
 from lambda_eclipse.messages import StudioError
@@ -21,17 +21,14 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 Part = Literal["clip", "prior", "decoder"]
-# Files to read of each source; hubs hold the same weights in other formats, too.
-PATTERNS: dict[Part, tuple[str, ...]] = {
-    "clip": ("open_clip_config.json", "open_clip_model.safetensors", "merges.txt.gz"),
-    "prior": ("config.json", "diffusion_pytorch_model.safetensors"),
-    "decoder": (
-        "unet/config.json",
-        "unet/diffusion_pytorch_model.safetensors",
-        "movq/config.json",
-        "movq/diffusion_pytorch_model.safetensors",
-        "scheduler/scheduler_config.json",
-    ),
+PARTS: tuple[Part, ...] = get_args(Part)
+
+# Commits at which repositories are read. Recorded by projects that pin the same repositories:
+# not verified here. λ-ECLIPSE's own has no recorded one.
+PINS = {
+    "kandinsky-community/kandinsky-2-2-prior": "9fc51ad5732afc5d031724219d22e6c42179c5a8",
+    "kandinsky-community/kandinsky-2-2-decoder": "9ae140d347fed8ce6e8bb3005dcc1f48543bb8e3",
+    "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k": "743c27bd53dfe508a0ade0f50698f99b39d03bec",
 }
 
 
@@ -59,7 +56,8 @@ class Finetuning:
 class Stack:
     """One row of the table.
 
-    clip, prior, decoder: sources. manifest: checksums of shipped sources, or None.
+    clip, prior, decoder: sources. half_clip: a smaller source of the same CLIP, exact in half
+    precision. manifest: checksums of shipped sources, or None.
     edges_px: side at which edges are found, in training and in painting; CLIP's preparation shrinks
     the map. margin: white on each side of a subject, as a share of its longer side, in training and
     in painting.
@@ -86,6 +84,7 @@ class Stack:
     min_cuda_gib: float
     resident_cuda_gib: float
     finetuning: Finetuning
+    half_clip: str | None = None
     nouns: Literal["stickers", "photographs"] = "photographs"
     likeness: str | None = None
 
@@ -114,6 +113,7 @@ STACKS: dict[str, Stack] = {
         name="kandinsky",
         title="Kandinsky 2.2 (512 px)",
         clip="laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+        half_clip="kandinsky-community/kandinsky-2-2-prior",
         prior="ECLIPSE-Community/Lambda-ECLIPSE-Prior-v1.0",
         decoder="kandinsky-community/kandinsky-2-2-decoder",
         manifest=None,
@@ -144,6 +144,9 @@ STACKS: dict[str, Stack] = {
 }
 
 
+SMALL = STACKS["pocket"]  # runs everywhere, without a download
+
+
 def choose(name: str = "auto", device: str = "auto") -> tuple[Stack, torch.device]:
     """The stack and the device for the names, on this machine.
 
@@ -156,7 +159,7 @@ def choose(name: str = "auto", device: str = "auto") -> tuple[Stack, torch.devic
         large = STACKS["kandinsky"]
         on_card = device == "auto" or device.startswith("cuda")
         fits = on_card and devices.cuda_fits(device, large.min_cuda_gib)
-        stack = large if fits else STACKS["pocket"]
+        stack = large if fits else SMALL
     else:
         stack = STACKS[name]
     return stack, devices.find(device, stack.min_cuda_gib)
@@ -176,6 +179,19 @@ def source_of(stack: Stack, part: Part, sources: Mapping[str, str] | None = None
     """The source of a part: from `sources`, the environment, or the table, in this order."""
     replaced = (sources or {}).get(part) or os.environ.get(variable(stack, part))
     return str(replaced or getattr(stack, part))
+
+
+def sources_of(
+    stack: Stack, part: Part, sources: Mapping[str, str] | None = None, half: bool = False
+) -> tuple[str, ...]:
+    """The sources of a part, the best first: `source_of`, and the smaller one of the same CLIP.
+
+    half: the weights will be in half precision.
+    """
+    first = source_of(stack, part, sources)
+    if part != "clip" or stack.half_clip is None or first != stack.clip:
+        return (first,)
+    return (stack.half_clip, first) if half else (first, stack.half_clip)
 
 
 def manifest_of(stack: Stack, part: Part, sources: Mapping[str, str] | None = None) -> Path | None:

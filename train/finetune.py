@@ -27,9 +27,11 @@ from lambda_eclipse import stacks
 from lambda_eclipse.finetune import Lesson, begin, finished, learn, read_concepts, restore, state
 from lambda_eclipse.images import open_picture
 from lambda_eclipse.keep.weight_checksums import checksums
+from lambda_eclipse.layouts import files_in
+from lambda_eclipse.locations import resolve
 from lambda_eclipse.models import load
-from lambda_eclipse.stacks import PATTERNS, STACKS, Finetuning
-from lambda_eclipse.weights import resolve, write_whole
+from lambda_eclipse.stacks import STACKS, Finetuning
+from lambda_eclipse.weights import write_whole
 from train.loop.checkpoints import CHECKPOINT
 from train.loop.export import save_module
 
@@ -114,7 +116,7 @@ def export(lesson: Lesson, source: Path, target: Path) -> None:
     part = target.with_name(f".{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     save_module(finished(lesson).cpu(), part / "unet")
-    for name in PATTERNS["decoder"]:
+    for name in files_in(source, "decoder"):
         if not name.startswith("unet/"):
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, part / name)
@@ -138,7 +140,7 @@ def run(options: argparse.Namespace) -> None:
     row, device = stacks.choose(options.stack, options.device)
     settings = _settings(row.finetuning, options)
     sources = {"decoder": options.decoder} if options.decoder else {}
-    source = resolve(stacks.source_of(row, "decoder", sources), patterns=PATTERNS["decoder"])
+    source = resolve(stacks.source_of(row, "decoder", sources), "decoder")
     models = load(row, device, lambda message: print(f"{message} ..."), sources=sources)
     concepts = read_concepts(models, pictures, settings.cut_out)
     lesson = begin(models.decoder, concepts, settings, options.seed)

@@ -42,7 +42,7 @@ from lambda_eclipse.mark.marking import PNG, metadata, signed, watermarked
 from lambda_eclipse.messages import Text
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_CANNY, Picture, Request, Sampling, Subject
-from lambda_eclipse.stacks import PATTERNS, Stack
+from lambda_eclipse.stacks import PARTS, Stack
 
 KEYWORD = "lambda-eclipse"
 RECIPE = Text("recipe")
@@ -141,7 +141,7 @@ class Recipe:
                 field(content, "index", int),
                 field(content, "batch_size", int),
                 stack=string(content, "stack"),
-                weights={part: string(weights, part) for part in PATTERNS},
+                weights={part: string(weights, part) for part in PARTS},
                 versions={name: string(versions, name) for name in versions},
                 device=string(content, "device"),
                 size_px=field(content, "size_px", int),

@@ -15,11 +15,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from lambda_eclipse.ui.i18n import LazyText, language, localize, mark, t
+from lambda_eclipse.messages import Report, Stopped, StudioError, Text
+from lambda_eclipse.ui.i18n import LazyText, language, localize, t
 from lambda_eclipse.ui.run import Pace, Run, Update
+from lambda_eclipse.ui.status import EngineError, State, Status, loading_text, ready_text
 
 if TYPE_CHECKING:
     from lambda_eclipse.pipeline import Studio
@@ -28,28 +29,6 @@ HEARTBEAT_S = 0.25  # yield at least this often: only a suspended generator can 
 TURN_S = 0.005
 
 log = logging.getLogger(__name__)
-
-# Messages of the core while a stack loads, marked for translation.
-LOADING = (
-    mark("reading CLIP"),
-    mark("reading the prior"),
-    mark("reading the decoder"),
-    mark("warming up"),
-)
-
-State = Literal["idle", "loading", "ready", "failed"]
-
-
-class EngineError(RuntimeError):
-    """The studio could not be opened; the message names the reason."""
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state of the studio, and a sentence about it."""
-
-    state: State
-    text: str
 
 
 class Engine:
@@ -62,7 +41,7 @@ class Engine:
 
     def __init__(
         self,
-        open_studio: Callable[[Callable[[str], None]], Studio],
+        open_studio: Callable[[Report], Studio],
         wrap: Callable[[Callable], Callable] = lambda function: function,
         warm_up: Callable[..., Any] | None = None,
     ) -> None:
@@ -71,7 +50,9 @@ class Engine:
         self._state_lock = threading.Lock()
         self._finished = threading.Event()
         self._state: State = "idle"
-        self._message = ""
+        self._retrying = False
+        self._stop_loading = False
+        self._message: str | Text = ""
         self._started_s = 0.0
         self._studio: Studio | None = None
         self._cache: OrderedDict = OrderedDict()
@@ -84,6 +65,11 @@ class Engine:
         """The studio, or None while it is not ready."""
         return self._studio
 
+    @property
+    def retrying(self) -> bool:
+        """Whether a studio is loaded in the background, to replace the present one."""
+        return self._retrying
+
     def steps(self, steps: int) -> int:
         """The steps of a picture: `steps`, or the stack's default for 0 once it is loaded."""
         return steps or (self._studio.models.stack.steps if self._studio else 0)
@@ -93,10 +79,30 @@ class Engine:
         with self._state_lock:
             if self._state in ("loading", "ready"):
                 return
-            self._state, self._message = "loading", t("starting")
-            self._started_s = time.monotonic()
+            self._begin()
+            self._state = "loading"
             self._finished.clear()
         threading.Thread(target=self._load, name="open-studio", daemon=True).start()
+
+    def retry(self) -> None:
+        """Load again in the background; a studio that is there serves meanwhile."""
+        if self._studio is None:
+            self.start()
+            return
+        with self._state_lock:
+            if self._retrying:
+                return
+            self._begin()
+            self._retrying = True
+        threading.Thread(target=self._load, name="open-studio", daemon=True).start()
+
+    def stop_loading(self) -> None:
+        """Stop a download at its next report; what is here of it stays."""
+        self._stop_loading = True
+
+    def _begin(self) -> None:
+        self._message, self._stop_loading = t("starting"), False
+        self._started_s = time.monotonic()
 
     def load(self) -> None:
         """Load and wait, for hosts that need the models before the page is served."""
@@ -109,36 +115,50 @@ class Engine:
             if self._warm_up is not None:
                 self._note(t("measuring the speed of this machine"))
                 self._warm_up(studio, self._run(queue.SimpleQueue(), threading.Event()))
-            self._studio = studio
+            with self._lock:  # a job that still runs has the old one
+                self._studio = studio
+                self._cache.clear()
         except Exception as error:
-            log.exception("opening the studio failed")
-            self._state, self._message = "failed", str(error) or type(error).__name__
+            if isinstance(error, StudioError):
+                log.error("%s", error)
+            else:
+                log.exception("opening the studio failed")
+            told = error.text if isinstance(error, StudioError) else str(error)
+            self._message = told or type(error).__name__
+            self._state = "failed" if self._studio is None else "ready"
         else:
             self._state = "ready"
         finally:
+            self._retrying = False
             self._finished.set()
 
-    def _note(self, message: str) -> None:
-        self._message = message if isinstance(message, LazyText) else t(message)
+    def _note(self, message: str | Text) -> None:
+        self._message = message if isinstance(message, LazyText | Text) else t(message)
+        if self._stop_loading:
+            raise Stopped("The loading was stopped. What is downloaded stays; try again to go on.")
 
     def status(self) -> Status:
         """A sentence for the status line."""
         if self._state == "ready" and self._studio is not None:
             models = self._studio.models
-            device = {"cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}
-            where = device.get(str(models.device).split(":")[0], str(models.device))
-            return Status(
-                "ready", t("{title} · {where} · ready", title=models.stack.title, where=where)
-            )
+            text = ready_text(models)
+            if self._retrying:
+                return Status("ready", text, self._loading(), can_stop=self._downloads())
+            notice = localize(models.instead) if models.instead else ""
+            return Status("ready", text, notice, can_retry=bool(notice))
         if self._state == "loading":
-            waited_s = round(time.monotonic() - self._started_s)
-            message = localize(self._message)
-            return Status(
-                "loading", t("Loading: {message} · {seconds} s", message=message, seconds=waited_s)
-            )
+            return Status("loading", self._loading(), can_stop=self._downloads())
         if self._state == "failed":
-            return Status("failed", t("Not loaded: {message}", message=self._message))
+            text = t("Not loaded: {message}", message=localize(self._message))
+            return Status("failed", text, can_retry=True)
         return Status("idle", t("Not loaded yet"))
+
+    def _loading(self) -> str:
+        return loading_text(self._message, time.monotonic() - self._started_s)
+
+    def _downloads(self) -> bool:
+        """Of all that is noted, only downloads have figures and take long enough to be stopped."""
+        return isinstance(self._message, Text) and not self._stop_loading
 
     def run(self, job: Callable[..., Any], *arguments: Any) -> Generator[Update]:
         """Wait for the studio, then run `job(studio, run, *arguments)` and yield its updates.

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 
 from lambda_eclipse.messages import StudioError
-from lambda_eclipse.ui.engine import EngineError
 from lambda_eclipse.ui.i18n import t, translate
+from lambda_eclipse.ui.status import EngineError
 
 log = logging.getLogger(__name__)
 

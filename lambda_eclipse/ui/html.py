@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import chain, repeat
 
-from lambda_eclipse.ui.engine import Status
 from lambda_eclipse.ui.i18n import t
 from lambda_eclipse.ui.jobs import Painted
 from lambda_eclipse.ui.run import Pace, Update
+from lambda_eclipse.ui.status import Status
 
 MAX_NOUN = 40  # letters of a noun beside its bar
 

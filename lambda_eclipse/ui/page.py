@@ -20,6 +20,7 @@ from lambda_eclipse.ui.file_urls import resolve_own_url
 from lambda_eclipse.ui.html import status_html
 from lambda_eclipse.ui.i18n import LazyText, language, localize, t
 from lambda_eclipse.ui.keep.view import keep_view, wire_keep
+from lambda_eclipse.ui.loading import LoadingRow, loading_row, updates, wire
 from lambda_eclipse.ui.results.handlers import ResultsActions
 from lambda_eclipse.ui.teach.view import teach_panel
 from lambda_eclipse.ui.theme import STYLE, theme
@@ -86,6 +87,7 @@ def build(engine: Engine) -> Page:
                     elem_id="status",
                     elem_classes="le-news",
                 )
+        loading = loading_row(engine)
         with gr.Tabs(elem_id="views") as tabs:
             with gr.Tab(t("Compose"), id="compose", elem_id="view-compose"):
                 compose = compose_view(engine, visit)
@@ -100,7 +102,7 @@ def build(engine: Engine) -> Page:
                 lambda: gr.Tabs(selected="compose"), None, tabs, queue=False, **PRIVATE
             )
         wire_keep(engine, visit, keep, keep_tab, [*compose.running, *explore.running, *lessons])
-        _wire_start(demo, engine, visit, status, compose, explore)
+        _wire_start(demo, engine, visit, status, loading, compose, explore)
     return demo
 
 
@@ -135,6 +137,7 @@ def _wire_start(
     engine: Engine,
     visit: gr.State,
     status: gr.HTML,
+    loading: LoadingRow,
     compose: Compose,
     explore: Explore,
 ) -> None:
@@ -153,9 +156,10 @@ def _wire_start(
 
     def tick(kept: Any) -> list[Any]:
         current = engine.status()
+        shown = [status_html(current), *updates(current)]
         # After a failure the next request loads again, so the timer goes on.
-        if current.state != "ready" or engine.studio is None:
-            return [status_html(current), gr.skip(), *[gr.skip()] * len(widgets)]
+        if current.state != "ready" or engine.studio is None or engine.retrying:
+            return [*shown, gr.skip(), *[gr.skip()] * len(widgets)]
         stack = engine.studio.models.stack
         values = {
             "steps": stack.steps,
@@ -166,12 +170,17 @@ def _wire_start(
         if isinstance(kept, dict):
             values |= {name: kept[name] for name in widgets if name in kept}
         changes = [values.get(name, gr.skip()) for name in widgets]
-        return [status_html(current), gr.Timer(active=False), *changes]
+        return [*shown, gr.Timer(active=False), *changes]
 
     unqueued: dict[str, Any] = {**PRIVATE, "queue": False}
     started = gr.on(
-        [demo.load, timer.tick], tick, settings, [status, timer, *widgets.values()], **unqueued
+        [demo.load, timer.tick],
+        tick,
+        settings,
+        [status, *loading.parts, timer, *widgets.values()],
+        **unqueued,
     )
+    wire(engine, loading, timer)
     update_compose_costs(engine, visit, compose, started)
     update_explore_costs(engine, visit, explore, started)
     # One switch in two views.

@@ -309,12 +309,12 @@ def change_config(root, **changes):
         ),
         (
             lambda root: (root / "movq" / "diffusion_pytorch_model.safetensors").write_bytes(b"x"),
-            "damaged",
+            "not a readable",
         ),
-        (lambda root: drop_tensor(root, "conv_out.bias"), "1 missing .conv_out.bias."),
+        (lambda root: drop_tensor(root, "conv_out.bias"), "lacks conv_out.bias"),
         (lambda root: change_config(root, layers_per_block=2), "does not match"),
         (lambda root: change_config(root, encoder_hid_dim=32), "does not match"),
-        (lambda root: change_config(root, addition_embed_type=None), "unexpected"),
+        (lambda root: change_config(root, addition_embed_type=None), "unknown"),
         (lambda root: change_config(root, _class_name="Evil"), 'no network class "Evil"'),
     ],
 )

@@ -182,36 +182,6 @@ def test_encoders_come_and_go_with_offload():
     assert moves[2:] == [("clip", "cpu"), ("prior", "cpu")]
 
 
-def test_only_what_is_read_is_downloaded(sources, monkeypatch):
-    """The hub's repositories hold the same weights in several formats, 10 GB each."""
-    import huggingface_hub
-
-    asked = {}
-
-    def download(name, allow_patterns=None, **options):
-        asked[name] = allow_patterns
-        part = next(p for p in sources if getattr(STACKS["kandinsky"], p) == name)
-        return sources[part]
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    load(STACKS["kandinsky"], "cpu")
-    row = STACKS["kandinsky"]
-    assert set(asked) == {row.clip, row.prior, row.decoder}
-    assert "open_clip_model.safetensors" in asked[row.clip]
-    assert not any("bin" in pattern or "*" in pattern for p in asked.values() for pattern in p)
-
-
-def test_unreachable_hub_says_what_to_do(monkeypatch):
-    import huggingface_hub
-
-    def fail(*args, **kwargs):
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(WeightsError, match="LAMBDA_ECLIPSE_KANDINSKY_CLIP"):
-        load(STACKS["kandinsky"], "cpu")
-
-
 def test_shipped_sources_are_checked_and_others_are_not(sources, tmp_path, monkeypatch):
     for part, folder in sources.items():
         shutil.copytree(folder, tmp_path / part)

@@ -9,14 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from lambda_eclipse.manifest import verify, write_manifest
-from lambda_eclipse.weights import (
-    WeightsError,
-    load_module,
-    read_json,
-    read_safetensors,
-    resolve,
-    save_fp16,
-)
+from lambda_eclipse.state_dicts import load_module, read_safetensors
+from lambda_eclipse.weights import WeightsError, read_json, save_fp16
 
 STATE = {"a.weight": torch.randn(3, 2), "count": torch.tensor(7)}
 LAYOUT = {"a.weight": (3, 2), "count": ()}
@@ -122,36 +116,3 @@ def test_a_manifest_finds_what_changed(tmp_path: Path) -> None:
     (tmp_path / "prior/model.bin").unlink()
     with pytest.raises(WeightsError, match=r"prior/model.bin is missing"):
         verify(manifest, tmp_path)
-
-
-def test_local_folders_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert resolve("owner/name", tmp_path) == tmp_path
-    assert resolve(str(tmp_path)) == tmp_path
-    assert resolve(tmp_path, tmp_path / "nowhere") == tmp_path
-    with pytest.raises(WeightsError, match="neither an existing folder"):
-        resolve(tmp_path / "nowhere")
-
-
-def test_hub_names_are_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    asked = []
-
-    def download(name: str, allow_patterns: list[str] | None) -> str:
-        asked.append((name, allow_patterns))
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert resolve("owner/name", tmp_path / "nowhere", ["*.json"]) == tmp_path
-    assert asked == [("owner/name", ["*.json"])]
-
-
-def test_no_network_is_said_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    def offline(name: str, **_options: object) -> str:
-        raise ConnectionError("unreachable")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(WeightsError, match=r"Could not download owner/name.*local folder"):
-        resolve("owner/name")

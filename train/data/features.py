@@ -9,6 +9,7 @@ runs on a cluster.
 """
 
 import argparse
+import hashlib
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,13 +19,16 @@ from pathlib import Path
 
 import torch
 
+from lambda_eclipse import clip_pair
 from lambda_eclipse.canny import edge_map
-from lambda_eclipse.clip import WEIGHTS_NAME, Clip
+from lambda_eclipse.clip import Clip
 from lambda_eclipse.clip_model import CONFIG_NAME
+from lambda_eclipse.layouts import files_in
+from lambda_eclipse.locations import resolve
 from lambda_eclipse.manifest import file_sha256
-from lambda_eclipse.stacks import PATTERNS, STACKS, source_of
+from lambda_eclipse.stacks import STACKS, source_of
 from lambda_eclipse.tokens import Span, Tokenizer
-from lambda_eclipse.weights import WeightsError, resolve
+from lambda_eclipse.weights import WeightsError
 from train.data import engines
 from train.data.feature_shards import FORMAT, KIND, FeatureShards, Source, encode, write_index
 from train.data.interleaved_shards import Example, InterleavedShards
@@ -154,21 +158,28 @@ def identify(folder: Path, device: str) -> tuple[Source, torch.Tensor]:
     """The identity of a folder's CLIP, and its embedding (D,) of the null image."""
     clip = load_clip(folder, device)
     scale = float(clip.model.logit_scale.exp())
-    source = Source(clip.embed_dim, file_sha256(folder / WEIGHTS_NAME), scale)
+    source = Source(clip.embed_dim, _weights_sha256(folder), scale)
     return source, clip.null_image()[0].float().cpu()
+
+
+def _weights_sha256(folder: Path) -> str:
+    """The checksum of a CLIP's weights; of the checksums of their files where they are several."""
+    names = [name for name in files_in(folder, "clip") if name.endswith(".safetensors")]
+    sums = [file_sha256(folder / name) for name in names]
+    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 def clip_folder(stack: str, folder: Path | None) -> Path:
     """The folder of a CLIP: `folder`, or a stack's source. WeightsError if there is none."""
     if folder is not None:
-        if not (folder / CONFIG_NAME).is_file():
+        if not (folder / CONFIG_NAME).is_file() and not clip_pair.is_in(folder):
             raise WeightsError(
                 "{folder} holds no {file}: use the folder of a CLIP model.",
                 folder=folder,
                 file=CONFIG_NAME,
             )
         return folder
-    return resolve(source_of(STACKS[stack], "clip"), patterns=PATTERNS["clip"])
+    return resolve(source_of(STACKS[stack], "clip"), "clip")
 
 
 def run(

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lambda_eclipse.layouts import network_file
+from lambda_eclipse.locations import resolve
 from lambda_eclipse.paper import ADDITIONAL_EMBEDDINGS
-from lambda_eclipse.prior import CONFIG_NAME, WEIGHTS_NAME, Prior, PriorConfig
-from lambda_eclipse.stacks import PATTERNS
-from lambda_eclipse.weights import WeightsError, read_json, read_safetensors, resolve, write_json
+from lambda_eclipse.prior import CONFIG_NAME, Prior, PriorConfig
+from lambda_eclipse.state_dicts import read_safetensors
+from lambda_eclipse.weights import WeightsError, read_json, write_json
 from train.data.feature_shards import Source
 from train.loop.checkpoints import CHECKPOINT, check_fit
 from train.loop.checkpoints import read as read_checkpoint
@@ -41,7 +43,7 @@ def load(source: str | Path, clip: Source | None = None) -> Prior:
         notes = path / "prior"
         prior = _of_run(path)
     else:
-        notes = resolve(source, patterns=(*PATTERNS["prior"], NOTES_NAME))
+        notes = resolve(str(source), "prior", (NOTES_NAME,))
         content = read_json(notes / CONFIG_NAME)
         if content.get("additional_embeddings", 3) == 3:
             prior = _of_eclipse(notes, content)
@@ -84,7 +86,7 @@ def _of_eclipse(folder: Path, content: Mapping[str, Any]) -> Prior:
     shapes = {n: tuple(t.shape) for n, t in ours.items() if not n.startswith("embedding_control")}
     _, positions, width = shapes["positional_embedding"]
     shapes["positional_embedding"] = (1, positions - 1, width)
-    state = read_safetensors(folder / WEIGHTS_NAME, shapes, dtype=torch.float32)
+    state = read_safetensors(network_file(folder), shapes, dtype=torch.float32)
     text = config.num_embeddings
     theirs = state["positional_embedding"]
     rows: list[Tensor] = [theirs[:, :text], theirs[:, text : text + 1], theirs[:, text:]]

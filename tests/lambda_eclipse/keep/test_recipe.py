@@ -26,7 +26,7 @@ from lambda_eclipse.mark.watermark import add
 from lambda_eclipse.models import load
 from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_SEED, Request, RequestError, Sampling, Subject
-from lambda_eclipse.stacks import PATTERNS, STACKS
+from lambda_eclipse.stacks import PARTS, STACKS
 
 STEPS = 2
 BATCH = 2  # less than some requests ask for: the last batch is a smaller one
@@ -325,7 +325,7 @@ def test_embeddings_of_another_width_are_refused(studio, kept):
 
 def test_checksums_of_files_and_of_a_manifest_agree(studio, folders, tmp_path):
     found = checksums(studio.models.stack)
-    assert set(found) == set(PATTERNS) and len(set(found.values())) == 3
+    assert set(found) == set(PARTS) and len(set(found.values())) == 3
     assert all(len(value) == 64 for value in found.values())
     assert checksums(studio.models.stack, folders) == found
 
@@ -337,7 +337,7 @@ def test_checksums_of_files_and_of_a_manifest_agree(studio, folders, tmp_path):
     content["files"]["prior/config.json"]["sha256"] = "0" * 64
     (tmp_path / "other.json").write_text(json.dumps(content))
     other = checksums(replace(shipped, manifest=tmp_path / "other.json"))
-    assert [part for part in PATTERNS if other[part] != found[part]] == ["prior"]
+    assert [part for part in PARTS if other[part] != found[part]] == ["prior"]
 
 
 def test_other_files_have_other_checksums(folders, tmp_path):
@@ -345,7 +345,7 @@ def test_other_files_have_other_checksums(folders, tmp_path):
     config = tmp_path / "prior" / "config.json"
     config.write_text(config.read_text() + "\n")
     a, b = checksums(STACKS["kandinsky"], folders), checksums(STACKS["kandinsky"], copies)
-    assert [part for part in PATTERNS if a[part] != b[part]] == ["prior"]
+    assert [part for part in PARTS if a[part] != b[part]] == ["prior"]
 
 
 def test_the_hubs_cache_knows_the_checksums_of_large_files(tmp_path):

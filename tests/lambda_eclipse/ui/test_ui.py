@@ -23,7 +23,7 @@ from lambda_eclipse.pipeline import Studio
 from lambda_eclipse.request import MAX_SEED
 from lambda_eclipse.ui.compose import jobs
 from lambda_eclipse.ui.compose.view import compose_view
-from lambda_eclipse.ui.engine import Engine, EngineError
+from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.explore import jobs as explore_jobs
 from lambda_eclipse.ui.explore.cell_pictures import backdrop
 from lambda_eclipse.ui.explore.view import explore_view
@@ -39,6 +39,7 @@ from lambda_eclipse.ui.form import (
 from lambda_eclipse.ui.html import meter_html, progress_html
 from lambda_eclipse.ui.page import Page, build, launch
 from lambda_eclipse.ui.run import Pace, Update
+from lambda_eclipse.ui.status import EngineError
 from lambda_eclipse.ui.visit import Visit
 from lambda_eclipse.ui.widgets.examples import COMPOSE, EXPLORE
 from lambda_eclipse.ui.widgets.square_pad import SquarePad
