@@ -31,7 +31,7 @@ def load_stack(
         if name != "auto" or stack is stacks.SMALL:
             if isinstance(error, StudioError):
                 raise
-            raise StudioError("{reason}", reason=reason) from error
+            raise StudioError(reason.template, **reason.fields) from error
     # Outside of the handler: its traceback would keep networks in memory that were half loaded.
     models = load(*stacks.choose(stacks.SMALL.name, device), progress)
     told = Text("{title} was not loaded. {reason}", title=stack.title, reason=reason)
