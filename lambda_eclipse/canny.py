@@ -17,10 +17,11 @@ def edge_map(
     *,
     size_px: int,
 ) -> Image.Image:
-    """Canny edges of a picture: RGB, size_px × size_px, white lines on black.
+    """Canny edges of a picture: RGB, square, at most size_px a side, white lines on black.
 
-    The picture is cropped to its central square first, as the encoder does, and scaled to size_px,
-    which is the stack's (`Stack.edges_px`): other sizes find other edges. low, high: hysteresis
+    The picture is cropped to its central square first, as the encoder does, and reduced to size_px,
+    which is the stack's (`Stack.edges_px`): other sizes find other edges. A smaller picture keeps
+    its own size, because enlarging flattens gradients below the thresholds. low, high: hysteresis
     thresholds on the gradient of 8-bit grey levels, 0 <= low <= high <= 1000.
     Raises PictureError for thresholds out of order or range.
     """
@@ -32,6 +33,7 @@ def edge_map(
             high=high,
             most=MAX_CANNY,
         )
-    square = ImageOps.fit(flatten(image), (size_px, size_px), Image.Resampling.LANCZOS)
+    side = min(size_px, *image.size)
+    square = ImageOps.fit(flatten(image), (side, side), Image.Resampling.LANCZOS)
     edges = cv2.Canny(np.asarray(square.convert("L")), low, high)
     return Image.fromarray(np.asarray(edges)).convert("RGB")

@@ -41,11 +41,7 @@ def places(
             continue
         span = tokenizer.span(prompt, noun, occurrence)
         if not is_free(span):
-            raise SubjectError(
-                'Two subjects hold one place in the prompt, "{noun}": choose another '
-                "occurrence for one of them.",
-                noun=noun,
-            )
+            raise _shared(noun)
         own.append(span)
     rest = [index for index in range(len(nouns)) if not taken[index]]
     for index in sorted(rest, key=lambda i: (-tokenizer.words(nouns[i]), wanted[i] == ALL)):
@@ -62,6 +58,15 @@ def places(
                 times=times(len(visible)),
             )
     return taken
+
+
+def _shared(noun: str) -> SubjectError:
+    """The error for a mention that two subjects chose."""
+    return SubjectError(
+        'Two subjects hold one place in the prompt, "{noun}": choose another '
+        "occurrence for one of them.",
+        noun=noun,
+    )
 
 
 def subject_places(tokenizer: Tokenizer, request: Request) -> list[list[Span]]:

@@ -204,7 +204,7 @@ class Studio:
         return [pictures[row * n : (row + 1) * n] for row in range(n)]
 
     def edges(self, request: Request) -> Image.Image | None:
-        """The edge map of a request, RGB, square, `Stack.edges_px` a side where it is found here.
+        """The edge map of a request, RGB, square, at most `Stack.edges_px` a side where found here.
 
         None without any. Raises PictureError.
         """

@@ -58,9 +58,10 @@ class Stack:
 
     clip, prior, decoder: sources. half_clip: a smaller source of the same CLIP, exact in half
     precision. manifest: checksums of shipped sources, or None.
-    edges_px: side at which edges are found, in training and in painting; CLIP's preparation shrinks
-    the map. margin: white on each side of a subject, as a share of its longer side, in training and
-    in painting.
+    edges_px: side at which edges are found, in training and in painting, less in smaller pictures;
+    CLIP's preparation then brings the map to its size.
+    margin: white on each side of a subject, as a share of its longer side, in training and in
+    painting.
     steps, guidance: defaults of a request. draft_steps: steps of a draft. batch_size: pictures
     per batch; it changes pictures in their last bits, so it is equal on all devices.
     min_cuda_gib: smallest CUDA card; resident_cuda_gib: smallest card that holds all networks at
@@ -117,9 +118,9 @@ STACKS: dict[str, Stack] = {
         prior="ECLIPSE-Community/Lambda-ECLIPSE-Prior-v1.0",
         decoder="kandinsky-community/kandinsky-2-2-decoder",
         manifest=None,
-        # The published script finds edges at the picture's full resolution, CLIP's preparation then
-        # shrinks the map; training pictures have 1024 px (Sec. 3.2). Fixed, because a map of a
-        # photograph's own 4000 px would be grey noise after shrinking.
+        # The published script finds edges at the picture's full resolution, whatever that is;
+        # training pictures have 1024 px (Sec. 3.2). Larger ones are reduced to that: the edges of a
+        # photograph of 4000 px would be grey noise at CLIP's size.
         edges_px=paper.MIN_IMAGE_SIZE_PX,
         # The authors' margin is unknown. Ours leaves 15 of CLIP's 224 px white on each side, a
         # little more than one of its patches (14 px): no outer patch shows the subject.

@@ -24,6 +24,17 @@ def test_edges_of_a_disc_lie_on_its_circle():
     assert len(x) > 200 and np.abs(radius - 50).max() < 3
 
 
+def test_a_small_picture_keeps_its_size_and_its_edges():
+    """Enlarged, its gradients would fall below the thresholds."""
+    soft = Image.new("RGB", (90, 60), (60, 60, 60))
+    soft.paste((190, 190, 190), (45, 0, 90, 60))
+    edges = edge_map(soft, size_px=1024)
+    assert edges.size == (60, 60) and np.asarray(edges).any()
+    assert edges.tobytes() == edge_map(soft, size_px=60).tobytes()
+    enlarged = soft.resize((1536, 1024), Image.Resampling.LANCZOS)
+    assert not np.asarray(edge_map(enlarged, size_px=1024)).any()
+
+
 def test_a_plain_picture_has_none():
     assert np.asarray(edge_map(Image.new("RGB", (50, 70), "red"), size_px=64)).max() == 0
 

@@ -164,8 +164,10 @@ def test_the_stack_says_how_much_white_surrounds_a_subject(studio):
 
 
 def test_the_stack_says_at_which_size_edges_are_found(studio):
-    edges = studio.edges(request(canny=photo("black")))
-    assert edges.size == (STACKS["kandinsky"].edges_px,) * 2 == (1024, 1024)
+    large, small = (Image.new("RGB", size, "red") for size in ((1500, 1200), (90, 60)))
+    found = [studio.edges(request(canny=picture)).size for picture in (large, small)]
+    assert found == [(STACKS["kandinsky"].edges_px,) * 2, (60, 60)]
+    assert STACKS["kandinsky"].edges_px == 1024
     assert STACKS["pocket"].edges_px == 128
 
 

@@ -194,16 +194,8 @@ def run(
     source, null = identify(folder, device)
     out.mkdir(parents=True, exist_ok=True)
     checksums = {name: entry["sha256"] for name, entry in files.items()}
-    check_settings(
-        out,
-        {
-            "format": FORMAT,
-            "clip": source.sha256,
-            "dimension": source.dimension,
-            "edges_px": edges_px,
-            "of": checksums,
-        },
-    )
+    made_by = {"format": FORMAT, "clip": source.sha256, "dimension": source.dimension}
+    check_settings(out, {**made_by, "edges_px": edges_px, "of": checksums})
     work = engines.Work(
         partial(read_step, shards=shards),
         partial(load_step, folder, device, edges_px, batch),
