@@ -15,6 +15,7 @@ from lambda_eclipse.mark import marking
 from lambda_eclipse.mark.keys import MarkError
 from lambda_eclipse.messages import Report, Text
 from lambda_eclipse.options import add_stack_options, sources
+from lambda_eclipse.ui import lent_gpu
 from lambda_eclipse.ui.compose.jobs import warm_up
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.page import build, launch
@@ -54,7 +55,7 @@ def main() -> None:
     lends_gpu = bool(spaces and os.environ.get("SPACES_ZERO_GPU"))
     engine = Engine(
         open_studio,
-        wrap=spaces.GPU if lends_gpu else lambda function: function,
+        wrap=spaces.GPU(duration=lent_gpu.seconds) if lends_gpu else lambda function: function,
         warm_up=None if lends_gpu else warm_up,
     )
     if lends_gpu:

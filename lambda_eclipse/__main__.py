@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
-from lambda_eclipse import terminal
+from lambda_eclipse import doctor, terminal
 from lambda_eclipse.mark import command, marking
 from lambda_eclipse.messages import Text
 from lambda_eclipse.options import UsageError, add_stack_options, sources
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     grid.set_defaults(run=_grid)
 
     command.add_verify(commands, PROGRAM)
+    doctor.add_doctor(commands, PROGRAM)
     for painting in (generate, grid):
         add_stack_options(painting)
         add = painting.add_argument

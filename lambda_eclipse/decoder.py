@@ -100,6 +100,13 @@ class Decoder:
         scheduler = read_json(root / "scheduler" / "scheduler_config.json")
         return cls(unet, movq, scheduler, device, offload)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the lock, which cannot go to another process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_one_at_a_time"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _one_at_a_time=threading.Lock())
+
     @property
     def factor(self) -> int:
         """Pixels per latent."""

@@ -56,8 +56,8 @@ def place(
     choose = partial(layouts.choose, part, half=half)
     try:
         for source in candidates:
-            if here := _here(source, choose, newest):
-                return Place(source, here)
+            if found := here(source, choose, newest):
+                return Place(source, found)
         return _on_the_hub(candidates, choose, newest)
     except WeightsError as error:
         raise WeightsError(
@@ -80,16 +80,16 @@ def resolve(source: str, part: Part, extra: tuple[str, ...] = ()) -> Path:
         chosen = layouts.choose(part, names)
         return chosen and (*chosen, *(name for name in extra if name in names))
 
-    if here := _here(source, choose, newest=False):
-        return here
+    if folder := here(source, choose):
+        return folder
     found = _on_the_hub((source,), choose, newest=False)
     assert isinstance(found.at, Snapshot)
     fetch([found.at], lambda text: None)
     return found.folder
 
 
-def _here(source: str, choose: hub.Choose, newest: bool) -> Path | None:
-    """The folder of a source on this machine."""
+def here(source: str, choose: hub.Choose, newest: bool = False) -> Path | None:
+    """The folder of a source on this machine; None if it is to be downloaded."""
     path = Path(source).expanduser()
     if path.is_dir():
         return path

@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from lambda_eclipse import devices, locations
+from lambda_eclipse import devices, locations, memory
 from lambda_eclipse.clip import Clip
 from lambda_eclipse.decoder import Decoder
 from lambda_eclipse.locations import Place
@@ -88,6 +88,8 @@ def load(
     offload = device.type == "cuda" and devices.cuda_gib(device) < stack.resident_cuda_gib
     home = torch.device("cpu") if offload else device
     places = locations.folders(stack, sources, dtype == torch.float16, report, newest)
+    if home.type == "cpu":
+        memory.check(stack, {part: place.folder for part, place in places.items()}, dtype)
     used = {**(sources or {}), **_chosen(stack, places, sources)}
 
     def read(part: Part, title: str, reader: Callable[[Path, Path | None], T]) -> T:

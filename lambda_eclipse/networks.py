@@ -57,7 +57,8 @@ def read_model(folder: Path, dtype: torch.dtype, device: str | torch.device = "c
     model = _build(model_class(name), config, folder / "config.json", MODULES[name] == "diffusers")
     path = network_file(folder, half=dtype == torch.float16)
     load_module(model, _renamed(entries(path), model), path, device, dtype)
-    return model.to(device, dtype).eval()
+    # Past diffusers' own `to`, which warns of casts: buffers that no file holds are left for it.
+    return nn.Module.to(model, device=device, dtype=dtype).eval()
 
 
 def _build(cls: Any, config: dict[str, Any], path: Path, empty: bool) -> Any:

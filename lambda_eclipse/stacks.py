@@ -66,8 +66,10 @@ class Stack:
     per batch; it changes pictures in their last bits, so it is equal on all devices.
     min_cuda_gib: smallest CUDA card; resident_cuda_gib: smallest card that holds all networks at
     once; on smaller ones each network is moved there while it runs. nouns: the vocabulary
-    (`insight.nouns`) that CLIP knows. likeness: module of `subject_cosines(scene, subjects)`, for
-    an image tower that encodes the subjects of a scene separately; None: cosine of embeddings.
+    (`insight.nouns`) that CLIP knows. pass_teraflop, rest_teraflop: 10¹²
+    operations of a pass of the U-Net, and of MOVQ; 0 where too few to matter. likeness: module of
+    `subject_cosines(scene, subjects)`, for an image tower that encodes the subjects of a scene
+    separately; None: cosine of embeddings.
     """
 
     name: str
@@ -86,8 +88,15 @@ class Stack:
     resident_cuda_gib: float
     finetuning: Finetuning
     half_clip: str | None = None
+    pass_teraflop: float = 0.0
+    rest_teraflop: float = 0.0
     nouns: Literal["stickers", "photographs"] = "photographs"
     likeness: str | None = None
+
+    @property
+    def picture_teraflop(self) -> float:
+        """Operations of a picture of the default steps with guidance, 10¹²."""
+        return 2 * self.steps * self.pass_teraflop + self.rest_teraflop
 
 
 STACKS: dict[str, Stack] = {
@@ -115,6 +124,9 @@ STACKS: dict[str, Stack] = {
         title="Kandinsky 2.2 (512 px)",
         clip="laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
         half_clip="kandinsky-community/kandinsky-2-2-prior",
+        # By torch.utils.flop_counter on the meta device, for 64 × 64 latents.
+        pass_teraflop=0.856,
+        rest_teraflop=2.0,
         prior="ECLIPSE-Community/Lambda-ECLIPSE-Prior-v1.0",
         decoder="kandinsky-community/kandinsky-2-2-decoder",
         manifest=None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lambda_eclipse.messages import Text
@@ -65,12 +66,18 @@ class FinetunedDecoder:
         return Studio(replace(studio.models, decoder=self.decoder, digests=digests))
 
     def job(self, job: Callable[..., Any]) -> Callable[..., Any]:
-        """The same job with this decoder."""
+        """The same job with this decoder, which can be pickled if the job can."""
+        return partial(_with_decoder, self, job)
 
-        def work(studio: Studio, run: Run, *arguments: Any) -> Any:
-            return job(self.studio(studio), run, *arguments)
 
-        return work
+def _with_decoder(
+    finetuned: FinetunedDecoder,
+    job: Callable[..., Any],
+    studio: Studio,
+    run: Run,
+    *arguments: Any,
+) -> Any:
+    return job(finetuned.studio(studio), run, *arguments)
 
 
 def subject_of(studio: Studio, slot: SlotForm) -> Subject:

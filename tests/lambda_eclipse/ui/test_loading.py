@@ -3,12 +3,15 @@
 import threading
 from dataclasses import replace
 
+from browser import leave, visit
 from fakes import FakeStudio
+from playwright.sync_api import Browser, expect
 
 from lambda_eclipse.messages import StudioError, Text
 from lambda_eclipse.ui.engine import Engine
 from lambda_eclipse.ui.i18n import language
 from lambda_eclipse.ui.loading import updates
+from lambda_eclipse.ui.page import build, launch
 from lambda_eclipse.ui.status import Status
 
 WHY = Text("{title} was not loaded. {reason}", title="Kandinsky", reason=Text("damaged"))
@@ -95,3 +98,31 @@ def test_the_row_shows_what_can_be_done() -> None:
     row, _, again, stop = updates(Status("loading", "loading", can_stop=True))
     assert row.visible and stop.visible and not again.visible
     assert not updates(Status("ready", "ready"))[0].visible
+
+
+def test_the_page_says_why_and_tries_again(chrome: Browser) -> None:
+    go, attempts = threading.Event(), []
+
+    def open_studio(progress):
+        attempts.append(1)
+        if len(attempts) > 1:
+            progress(Text("downloading {file}: {done} of {total} GB", file="unet", done=1, total=5))
+            go.wait(60)
+        return small() if len(attempts) == 1 else FakeStudio()
+
+    engine = Engine(open_studio)
+    engine.load()
+    served = build(engine)
+    launch(served, "127.0.0.1", None, share=False, prevent_thread_lock=True, quiet=True)
+    page, _, errors = visit(chrome, str(served.local_url))
+    expect(page.locator("#notice")).to_contain_text("Kandinsky was not loaded. damaged")
+    expect(page.locator("#load-stop")).to_be_hidden()
+    page.locator("#load-again").click()
+    expect(page.locator("#notice")).to_contain_text("downloading unet: 1 of 5 GB")
+    expect(page.locator("#load-stop")).to_be_visible()
+    go.set()
+    expect(page.locator("#loading")).to_be_hidden()
+    expect(page.locator("#status")).to_contain_text("ready")
+    assert not errors
+    leave(page)
+    served.close()

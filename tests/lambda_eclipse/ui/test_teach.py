@@ -1,5 +1,6 @@
 """Lessons on the page: learned for one visit, stopped within a step, used, forgotten."""
 
+import pickle
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,10 @@ def test_a_lesson_is_for_one_visit(engine: Engine, visit: Visit, photos: list[st
     assert pixels(mine) != pixels(asked)
     assert pixels(painted(engine, other)) == pixels(asked)
     assert finetune.digest(unet) == shared and other.finetuned is None
+    job = pickle.loads(pickle.dumps(visit.job(jobs.paint)))  # as on hosts that lend a GPU
+    form = ComposeForm("a boat", count=1, steps=2, guidance=4, seed=7, randomize=False)
+    [same] = engine.result(job, form)
+    assert same.picture.image.tobytes() != pixels(asked)
     recipe = recipes.read(mine)
     assert check(recipe, visit.studio(engine.studio).models) == []
     assert any("decoder" in str(line) for line in check(recipe, engine.studio.models))
