@@ -38,8 +38,9 @@ def fetch(snapshots: Sequence[Snapshot], report: Report) -> None:
         _place(snapshot, file)
     for snapshot in snapshots:
         ref = hub.cache_of(snapshot.repo) / "refs" / hub.MAIN
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        ref.write_text(snapshot.commit)
+        if not ref.exists() or snapshot.commit != hub.PINS.get(snapshot.repo):
+            ref.parent.mkdir(parents=True, exist_ok=True)
+            ref.write_text(snapshot.commit)  # a pinned commit leaves "main" of other programs alone
 
 
 def check_disk(sizes: Sequence[int]) -> None:

@@ -66,6 +66,14 @@ def test_other_programs_find_it_in_the_cache(served):
     assert Path(str(found)) == place.folder / "config.json"
 
 
+def test_main_of_other_programs_is_left_alone(served):
+    ref = hub.cache_of(REPOS["prior"]) / "refs" / "main"
+    ref.parent.mkdir(parents=True)
+    ref.write_text("d" * 40)
+    assert locations.folders(ROW)["prior"].folder.name == hub.PINS[REPOS["prior"]]
+    assert ref.read_text() == "d" * 40
+
+
 def test_a_stopped_download_goes_on(served, folders):
     name = "diffusion_pytorch_model.safetensors"
     [snapshot] = [hub.find(REPOS["prior"], lambda names: (name,))]
