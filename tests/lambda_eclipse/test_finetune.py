@@ -248,7 +248,7 @@ def test_the_command_goes_on_bit_equal_and_its_result_is_used(
         "--out",
         str(tmp_path / "out"),
     ]
-    assert command_line([*arguments, "--decoder", sources["decoder"]]) == 0
+    assert command_line([*arguments, "--no-mark", "--decoder", sources["decoder"]]) == 0
     painted = Image.open(tmp_path / "out" / "3.png")
     assert painted.tobytes() == studio.generate(ask)[0].image.tobytes()
     assert command_line([*arguments, "--decoder", str(tmp_path / "nowhere")]) == 2
