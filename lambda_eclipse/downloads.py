@@ -38,7 +38,7 @@ def fetch(snapshots: Sequence[Snapshot], report: Report) -> None:
         _place(snapshot, file)
     for snapshot in snapshots:
         ref = hub.cache_of(snapshot.repo) / "refs" / hub.MAIN
-        if not ref.exists() or snapshot.commit != hub.PINS.get(snapshot.repo):
+        if not ref.exists() or not snapshot.pinned:
             ref.parent.mkdir(parents=True, exist_ok=True)
             ref.write_text(snapshot.commit)  # a pinned commit leaves "main" of other programs alone
 

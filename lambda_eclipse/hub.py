@@ -45,6 +45,11 @@ class Snapshot:
         """Where they are, or will be."""
         return cache_of(self.repo) / "snapshots" / self.commit
 
+    @property
+    def pinned(self) -> bool:
+        """Whether the commit is that of the table of stacks."""
+        return self.commit == PINS.get(self.repo)
+
     def blob(self, file: RemoteFile) -> Path:
         """The content of a file in the cache."""
         return cache_of(self.repo) / "blobs" / file.blob
