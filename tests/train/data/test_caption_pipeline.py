@@ -67,7 +67,7 @@ def command(source: Path, out: Path, models: dict[str, str], *more: str) -> list
     return [
         *(sys.executable, "-m", "train.data.caption_pipeline", "--input", str(source)),
         *("--out", str(out), "--caption-tokens", "1", "--per-shard", str(PER_SHARD)),
-        *("--batch", "2", *folders, *more),
+        *("--batch", "2", "--box-ratio", "aspect", *folders, *more),
     ]
 
 
@@ -175,7 +175,7 @@ def test_other_settings_or_pictures_do_not_mix_into_a_run(
 def test_the_batch_changes_nothing(
     source: Path, models: dict[str, str], finished: Path, tmp_path: Path
 ) -> None:
-    one = Options(**models, caption_tokens=1, per_shard=PER_SHARD, batch=1)
+    one = Options(**models, caption_tokens=1, per_shard=PER_SHARD, batch=1, box_ratio="aspect")
     run_here(source, tmp_path, one)
     ours, theirs = list(InterleavedShards(tmp_path)), list(InterleavedShards(finished))
     assert [e.caption for e in ours] == [e.caption for e in theirs]
@@ -229,7 +229,7 @@ def annotate(tmp_path: Path, scripted: Scripted, white_rows: int = 0):
     return chunk.items, dict(chunk.report.dropped), dict(chunk.report.boxes)
 
 
-def box(name: str, left: int = 0, score: float = 0.5, size=(50, 100)) -> Detection:
+def box(name: str, left: int = 0, score: float = 0.5, size=(100, 150)) -> Detection:
     return Detection(name, name, (left, 1000, left + size[0], 1000 + size[1]), score)
 
 
@@ -249,7 +249,7 @@ FIVE = [box(name, 100 * i) for i, name in enumerate("cat dog hat boat vase".spli
         (SENTENCE, [*FIVE[:2] * 4, FIVE[2]], {}, {"more than 8 boxes": 1}, None),
         (SENTENCE, FIVE[:1] * 7, {}, {"more than 6 identical objects": 1}, None),
         (SENTENCE, [box("cat", score=0.29)], {}, {"no subject left by the filters": 1}, None),
-        (SENTENCE, [box("cat", size=(71, 100)), FIVE[1]], {}, {}, ["dog"]),
+        (SENTENCE, [box("cat", size=(71, 150)), FIVE[1]], {}, {}, ["dog"]),
         (SENTENCE, FIVE[:1], {"share": 0.39}, {"no subject left by the filters": 1}, None),
         (SENTENCE, FIVE[:1], {"white_rows": 152}, {}, ["cat"]),
         (SENTENCE, FIVE[:1], {"white_rows": 160}, {"white ground": 1}, None),
